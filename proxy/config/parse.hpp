@@ -1,0 +1,26 @@
+// parse.hpp: manypathd.toml to a validated configuration, or to the list of what is wrong.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "proxy/config/config.hpp"
+
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace manypath::config {
+
+/// Parses and validates the whole text; asks nothing of the system (no interface, no name lookup).
+/// @param file  the name that stands in front of each message
+/// @return the configuration, or one message per defect: "FILE:LINE: KEY: what is wrong; what is
+///         allowed"
+[[nodiscard]] std::expected<configuration, std::vector<std::string>> parse(std::string_view text,
+                                                                           std::string_view file);
+
+/// What a reload would have to change although it is fixed when the daemon starts.
+/// @return the keys, such as "control.socket"; empty where the reload is possible
+[[nodiscard]] std::vector<std::string> fixed_at_start(const configuration& running,
+                                                      const configuration& wanted);
+
+} // namespace manypath::config

@@ -1,0 +1,4 @@
+// main.cpp: Catch2's own main function, compiled once for all unit tests.
+// SPDX-License-Identifier: Apache-2.0
+#define CATCH_CONFIG_MAIN
+#include <catch2/catch.hpp>
