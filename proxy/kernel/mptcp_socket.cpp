@@ -123,7 +123,8 @@ bool read_full_info(int fd, mptcp_status& status)
     return true;
 }
 
-template <typename Element> struct subflow_array {
+template <typename Element>
+struct subflow_array {
     subflow_data head{.size_subflow_data = sizeof(subflow_data),
                       .num_subflows = 0,
                       .size_kernel = 0,
@@ -157,8 +158,7 @@ void read_separately(int fd, mptcp_status& status)
 
 std::expected<int, std::error_code> open_mptcp_socket(int family)
 {
-    const int fd =
-        ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, abi::ipproto_mptcp);
+    const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, abi::ipproto_mptcp);
     if (fd < 0)
         return std::unexpected{std::error_code{errno, std::system_category()}};
     return fd;

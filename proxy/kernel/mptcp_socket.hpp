@@ -24,7 +24,7 @@ namespace manypath::kernel {
 struct subflow_status {
     sockaddr_storage local{};
     sockaddr_storage remote{};
-    std::uint64_t bytes_acked = 0;    ///< sent and acknowledged
+    std::uint64_t bytes_acked = 0; ///< sent and acknowledged
     std::uint64_t bytes_received = 0;
     std::uint32_t round_trip_us = 0;
 };

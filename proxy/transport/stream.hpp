@@ -15,7 +15,13 @@
 
 namespace manypath {
 
-enum class readiness : std::uint8_t { readable, writable };
+enum class readiness : std::uint8_t {
+    readable,
+    writable,
+    /// The connection is dead: reset, timed out, or ended in both directions. For whoever neither
+    /// reads nor writes at the moment but wants to know.
+    hang_up,
+};
 
 /// Belongs to one thread. Destroying it closes the connection in the ordinary way (FIN).
 class stream {
@@ -26,7 +32,8 @@ public:
 
     /// Calls `handler` once, from the event loop, never from inside this call: with success when
     /// the next read or write will make progress or report the connection's error, with
-    /// operation_aborted after close() or abort(). At most one wait per direction at a time.
+    /// operation_aborted after close() or abort(). A wait for hang_up ends with connection_reset,
+    /// and with success where it ended for no cause. At most one wait of each kind at a time.
     virtual void async_wait(readiness what, ready_handler handler) = 0;
 
     /// @return bytes read, at least 1 without an error

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proxy/async/unique_fd.hpp"
 #include "proxy/kernel/mptcp_socket.hpp"
+#include "tests/support/loopback.hpp"
 
-#include <arpa/inet.h>
 #include <catch2/catch.hpp>
 #include <netinet/in.h>
-#include <poll.h>
 #include <unistd.h>
 
 using namespace manypath;
@@ -13,32 +11,18 @@ using namespace manypath::kernel;
 
 namespace {
 
-constexpr int protocol_tcp = IPPROTO_TCP;
-constexpr int protocol_mptcp = 262;
-
 struct socket_pair {
     unique_fd listener;
     unique_fd client;
     unique_fd server;
 };
 
-/// A connection over loopback between two sockets of the given protocols.
-socket_pair connect_pair(int server_protocol, int client_protocol)
+socket_pair connect_pair(protocol server, protocol client)
 {
     socket_pair pair;
-    pair.listener.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, server_protocol));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    REQUIRE(::bind(pair.listener.get(), generic, sizeof address) == 0);
-    REQUIRE(::listen(pair.listener.get(), 1) == 0);
-    socklen_t size = sizeof address;
-    REQUIRE(::getsockname(pair.listener.get(), generic, &size) == 0);
-    pair.client.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, client_protocol));
-    REQUIRE(::connect(pair.client.get(), generic, sizeof address) == 0);
-    pair.server.reset(::accept4(pair.listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    REQUIRE(pair.server);
+    pair.listener = test::listen_on_loopback(server, AF_INET);
+    pair.client = test::connect_to(pair.listener.get(), client);
+    pair.server = test::accept_from(pair.listener.get());
     return pair;
 }
 
@@ -46,7 +30,7 @@ socket_pair connect_pair(int server_protocol, int client_protocol)
 
 TEST_CASE("both ends of an MPTCP connection are told apart from TCP", "[kernel]")
 {
-    const auto pair = connect_pair(protocol_mptcp, protocol_mptcp);
+    const auto pair = connect_pair(protocol::mptcp, protocol::mptcp);
     for (const int fd : {pair.client.get(), pair.server.get()}) {
         const auto status = query_mptcp(fd);
         CHECK(status.opened_as_mptcp);
@@ -59,7 +43,7 @@ TEST_CASE("both ends of an MPTCP connection are told apart from TCP", "[kernel]"
 // Goal: bytes per subflow are those of that subflow. Method: send an odd number and see it.
 TEST_CASE("a subflow shows its addresses and its bytes", "[kernel]")
 {
-    const auto pair = connect_pair(protocol_mptcp, protocol_mptcp);
+    const auto pair = connect_pair(protocol::mptcp, protocol::mptcp);
     const std::vector<char> data(12'345);
     REQUIRE(::write(pair.client.get(), data.data(), data.size()) == 12'345);
     std::vector<char> arrived(data.size());
@@ -79,7 +63,7 @@ TEST_CASE("a subflow shows its addresses and its bytes", "[kernel]")
 
 TEST_CASE("a fallback shows as opened for MPTCP but not speaking it", "[kernel]")
 {
-    const auto pair = connect_pair(protocol_tcp, protocol_mptcp);
+    const auto pair = connect_pair(protocol::tcp, protocol::mptcp);
     const auto client = query_mptcp(pair.client.get());
     CHECK(client.opened_as_mptcp);
     CHECK_FALSE(client.speaks_mptcp);
@@ -89,7 +73,7 @@ TEST_CASE("a fallback shows as opened for MPTCP but not speaking it", "[kernel]"
 
 TEST_CASE("a TCP client of an MPTCP listener stays TCP", "[kernel]")
 {
-    const auto pair = connect_pair(protocol_mptcp, protocol_tcp);
+    const auto pair = connect_pair(protocol::mptcp, protocol::tcp);
     CHECK_FALSE(query_mptcp(pair.server.get()).opened_as_mptcp);
     CHECK_FALSE(query_mptcp(pair.server.get()).speaks_mptcp);
 }
