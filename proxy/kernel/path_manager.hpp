@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <expected>
 #include <netinet/in.h>
+#include <string>
 #include <system_error>
 #include <variant>
 #include <vector>
@@ -14,8 +15,8 @@ namespace manypath::kernel {
 /// One MPTCP endpoint, as `ip mptcp endpoint` shows it.
 struct mptcp_endpoint {
     std::variant<in_addr, in6_addr> address;
-    std::uint8_t id = 0;        ///< 0 in a request: the kernel chooses
-    std::uint16_t port = 0;     ///< host order; only with `signal`
+    std::uint8_t id = 0;         ///< 0 in a request: the kernel chooses
+    std::uint16_t port = 0;      ///< host order; only with `signal`
     std::uint32_t interface = 0; ///< index; 0: any
     bool signal = false;
     bool subflow = false;
@@ -25,7 +26,7 @@ struct mptcp_endpoint {
 };
 
 struct mptcp_limits {
-    std::uint32_t subflows = 0;          ///< additional ones per connection
+    std::uint32_t subflows = 0; ///< additional ones per connection
     std::uint32_t add_addr_accepted = 0;
 };
 
@@ -43,8 +44,13 @@ public:
 
     /// These need CAP_NET_ADMIN.
     [[nodiscard]] std::error_code add(const mptcp_endpoint& e);
+    /// `add` fails with file_exists where the address is an endpoint already. `remove` takes the
+    /// endpoint with this address and port; its id matters only if it is not 0.
     [[nodiscard]] std::error_code remove(const mptcp_endpoint& e);
     [[nodiscard]] std::error_code set(const mptcp_limits& l);
+
+    /// The kernel's own sentence about the last error; empty where it gave none.
+    [[nodiscard]] const std::string& explanation() const noexcept;
 
 private:
     class connection;
