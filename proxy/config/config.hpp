@@ -12,17 +12,24 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace manypath::config {
 
 enum class backend_choice : std::uint8_t { automatic, kernel, engine };
 enum class listen_mode : std::uint8_t { transparent, forward, socks5, http_connect };
+enum class attachment : std::uint8_t { tun, tap_bpf, automatic };
+
+/// As written in the file: "transparent", "http-connect", "mptcp", ...
+[[nodiscard]] std::string_view name_of(listen_mode m) noexcept;
+[[nodiscard]] std::string_view name_of(protocol p) noexcept;
 
 /// An address block, "198.18.0.0/15" or a single address.
 struct prefix {
     asio::ip::address address; ///< host bits are zero
     unsigned length = 0;       ///< 0 to 32, or to 128
+    /// An IPv4 address that a dual-stack socket shows as ::ffff:a.b.c.d counts as IPv4.
     [[nodiscard]] bool contains(const asio::ip::address& a) const;
     bool operator==(const prefix&) const = default;
 };
@@ -47,15 +54,15 @@ struct path {
     std::string interface;
     std::vector<asio::ip::address> addresses; ///< empty: every global address of the interface
     std::vector<asio::ip::address> gateways;  ///< empty: the interface's default routes
-    path_flags flags;
+    path_flags flags{.subflow = true, .signal = false, .backup = false, .fullmesh = false};
     bool operator==(const path&) const = default;
 };
 
 /// What the keeper's nft rules catch for a transparent listener.
 struct intercept {
     std::vector<std::string> interfaces;
-    std::vector<port_range> ports;
-    std::vector<prefix> except;
+    std::vector<port_range> ports; ///< without overlaps
+    std::vector<prefix> except;    ///< destinations; without overlaps
     bool operator==(const intercept&) const = default;
 };
 
@@ -81,6 +88,11 @@ struct timeouts {
     bool operator==(const timeouts&) const = default;
 };
 
+struct engine {
+    attachment attach = attachment::tun;
+    bool operator==(const engine&) const = default;
+};
+
 struct control {
     std::string socket = "/run/manypath/control.sock";
     bool operator==(const control&) const = default;
@@ -91,6 +103,7 @@ struct configuration {
     std::vector<path> paths;
     std::vector<listen> listeners;
     config::timeouts timeouts;
+    config::engine engine;
     config::control control;
     bool operator==(const configuration&) const = default;
 };

@@ -19,8 +19,9 @@ namespace manypath::config {
                                                                            std::string_view file);
 
 /// What a reload would have to change although it is fixed when the daemon starts.
+/// @param started  the configuration that the daemon started with
 /// @return the keys, such as "control.socket"; empty where the reload is possible
-[[nodiscard]] std::vector<std::string> fixed_at_start(const configuration& running,
+[[nodiscard]] std::vector<std::string> fixed_at_start(const configuration& started,
                                                       const configuration& wanted);
 
 } // namespace manypath::config
