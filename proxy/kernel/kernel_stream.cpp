@@ -22,11 +22,12 @@ error_code stream_error(int number) noexcept
     return system_error(number);
 }
 
-/// Asio's wait for errors ends for urgent data too, which is no hang-up.
+/// Asio's wait for errors ends for urgent data and for POLLHUP too. The latter also says that
+/// both sides have sent FIN, with bytes still to be read: that is no hang-up.
 error_code hang_up(int fd) noexcept
 {
     pollfd state{.fd = fd, .events = 0, .revents = 0};
-    if (::poll(&state, 1, 0) == 1 && (state.revents & (POLLERR | POLLHUP)) != 0)
+    if (::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0)
         return asio::error::connection_reset;
     return {};
 }

@@ -18,8 +18,8 @@ namespace manypath {
 enum class readiness : std::uint8_t {
     readable,
     writable,
-    /// The connection is dead: reset, timed out, or ended in both directions. For whoever neither
-    /// reads nor writes at the moment but wants to know.
+    /// The connection was reset or timed out. For whoever neither reads nor writes at the moment
+    /// but wants to know.
     hang_up,
 };
 
