@@ -11,10 +11,13 @@
 #include <expected>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace manypath::keeper {
+
+struct frame;
 
 /// A socket in the listening state, opened by the keeper. Every thread has one of its own for
 /// every address; together they form a SO_REUSEPORT group.
@@ -61,13 +64,18 @@ public:
     [[nodiscard]] std::error_code send(const order& o);
     [[nodiscard]] std::error_code send(const report& r);
 
-    /// Wait for the next whole message. The error not_connected says that the other side is gone.
+    /// Wait for the next whole message. The error not_connected says that the other side is gone,
+    /// bad_message that it sent what no keeper or worker sends, too_many_files_open that its
+    /// descriptors found no room in this process.
     [[nodiscard]] std::expected<order, std::error_code> receive_order();
     [[nodiscard]] std::expected<report, std::error_code> receive_report();
 
     [[nodiscard]] int native_handle() const noexcept { return socket_.get(); } ///< for polling
 
 private:
+    [[nodiscard]] std::error_code send_configure(const configure& c);
+    [[nodiscard]] std::expected<configure, std::error_code> receive_configure(frame first);
+
     unique_fd socket_;
 };
 

@@ -15,9 +15,9 @@
 namespace manypath::keeper {
 
 struct keeper_options {
-    std::string file;          ///< configuration file, read again on SIGHUP
-    std::string worker_user;   ///< the worker's user; ignored when not started as root
-    unsigned threads = 1;      ///< of the worker
+    std::string file;        ///< configuration file, read again on SIGHUP
+    std::string worker_user; ///< the worker's user; ignored when not started as root
+    unsigned threads = 1;    ///< of the worker
 };
 
 /// What the forked child runs once its privileges are gone. @return the exit status
