@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 namespace manypath::config {
 
@@ -32,7 +33,31 @@ std::size_t distance(std::string_view a, std::string_view b)
     return row.back();
 }
 
+/// The candidate that a mistyped `word` most probably meant, if one is near.
+std::optional<std::string_view> nearest(std::string_view word, const words& candidates)
+{
+    constexpr std::size_t longest = 64; // keeps the cost down; no key is half as long
+    if (candidates.empty() || word.size() > longest)
+        return std::nullopt;
+    const auto by_distance = [&](std::string_view c) { return distance(word, c); };
+    const auto best = std::ranges::min(candidates, {}, by_distance);
+    if (distance(word, best) > 1 + best.size() / 3)
+        return std::nullopt;
+    return best;
+}
+
 } // namespace
+
+std::string joined(const words& list)
+{
+    std::string out;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        if (i > 0)
+            out += i + 1 == list.size() ? " or " : ", ";
+        out += quoted(list[i]);
+    }
+    return out;
+}
 
 void defects::add(const toml::table* table, std::string_view key, unsigned line,
                   std::string message)
@@ -92,6 +117,14 @@ std::vector<section> section::children(std::string_view key) const
     return out;
 }
 
+void section::unknown(std::string_view key, const toml::node& value, const words& known) const
+{
+    const auto guess = nearest(key, known);
+    wrong(key, value,
+          guess ? "unknown key; did you mean " + quoted(*guess) + '?'
+                : "unknown key; allowed: " + joined(known));
+}
+
 std::string describe_type(const toml::node& node)
 {
     switch (node.type()) {
@@ -115,19 +148,6 @@ std::string describe_type(const toml::node& node)
         break;
     }
     return "has no value";
-}
-
-std::optional<std::string_view> nearest(std::string_view word,
-                                        const std::vector<std::string_view>& candidates)
-{
-    constexpr std::size_t longest = 64; // keeps the cost down; no key is half as long
-    if (candidates.empty() || word.size() > longest)
-        return std::nullopt;
-    const auto by_distance = [&](std::string_view c) { return distance(word, c); };
-    const auto best = std::ranges::min(candidates, {}, by_distance);
-    if (distance(word, best) > 1 + best.size() / 3)
-        return std::nullopt;
-    return best;
 }
 
 } // namespace manypath::config

@@ -5,13 +5,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <toml++/toml.h>
 #include <vector>
 
 namespace manypath::config {
+
+using words = std::vector<std::string_view>;
+
+/// `"a", "b" or "c"`
+[[nodiscard]] std::string joined(const words& list);
 
 class defects {
 public:
@@ -58,6 +62,8 @@ public:
     /// The same for one element of a list.
     void wrong(std::string_view key, const toml::node& element, std::string_view message) const;
     void wrong_element(std::string_view key, std::size_t index, std::string_view message) const;
+    /// Reports a key that is none of `known`, with the one that was probably meant.
+    void unknown(std::string_view key, const toml::node& value, const words& known) const;
 
     /// The table under `key`; only where it is one.
     [[nodiscard]] section child(std::string_view key, const toml::table& table) const
@@ -75,9 +81,5 @@ private:
 
 /// "is a string", for a message about a wrong type.
 [[nodiscard]] std::string describe_type(const toml::node& node);
-
-/// The candidate that a mistyped `word` most probably meant, if one is near.
-[[nodiscard]] std::optional<std::string_view>
-nearest(std::string_view word, const std::vector<std::string_view>& candidates);
 
 } // namespace manypath::config

@@ -46,28 +46,6 @@ struct key {
 template <typename T>
 using keys = std::vector<key<T>>;
 
-using words = std::vector<std::string_view>;
-
-std::string joined(const words& list)
-{
-    std::string out;
-    for (std::size_t i = 0; i < list.size(); ++i) {
-        if (i > 0)
-            out += i + 1 == list.size() ? " or " : ", ";
-        out += quoted(list[i]);
-    }
-    return out;
-}
-
-void report_unknown(const section& from, std::string_view name, const toml::node& node,
-                    const words& known)
-{
-    const auto guess = nearest(name, known);
-    from.wrong(name, node,
-               guess ? "unknown key; did you mean " + quoted(*guess) + '?'
-                     : "unknown key; allowed: " + joined(known));
-}
-
 template <typename T>
 void read_section(const section& from, const keys<T>& schema, T& out)
 {
@@ -77,7 +55,7 @@ void read_section(const section& from, const keys<T>& schema, T& out)
     for (const auto& [name, node] : from.table()) {
         const auto found = std::ranges::find(schema, name.str(), &key<T>::name);
         if (found == schema.end())
-            report_unknown(from, name.str(), node, names);
+            from.unknown(name.str(), node, names);
         else
             found->value.read(place{from, name.str(), found->value.allowed}, node, out);
     }
