@@ -219,24 +219,24 @@ class Namespace:
         """Loads nft rules."""
         return _run(*self.command("nft", "-f", "-"), stdin=ruleset + "\n")
 
-    def add_route(self, destination, via, table=None, source=None):
-        """Adds a route; with `source` also the rule that sends packets from there to `table`.
-        The lab restores both when a link comes back."""
-        self._routes.append((destination, via, table, source))
-        self._install_route(destination, via, table, source)
+    def add_route(self, destination, via, table=None, rule=None):
+        """Adds a route; with `rule` ("from 198.18.0.1", "iif lan1") also the rule that sends such
+        packets to `table`, which is this rule's alone. The lab restores both when a link comes
+        back."""
+        self._routes.append((destination, via, table, rule))
+        self._install_route(destination, via, table, rule)
 
     def restore_routes(self):
         for route in self._routes:
             self._install_route(*route)
 
-    def _install_route(self, destination, via, table, source):
+    def _install_route(self, destination, via, table, rule):
         family = "-6" if ":" in via else "-4"
         where = ["table", str(table)] if table else []
         with contextlib.suppress(RuntimeError):  # its link is down
             self.ip(family, "route", "replace", destination, "via", via, *where)
-        rules = self.ip(family, "rule", "show")
-        if source and f"from {source} lookup {table}" not in rules:
-            self.ip(family, "rule", "add", "from", source, *where)
+        if rule and f"lookup {table}" not in self.ip(family, "rule", "show"):
+            self.ip(family, "rule", "add", *rule.split(), *where)
 
     def add_endpoint(self, interface, *flags):
         """Registers an interface's addresses with the kernel's path manager."""
@@ -358,8 +358,8 @@ class Lab:
         for number, end in enumerate(ends):
             if policy_routes:
                 table = 1000 + int(ipaddress.ip_address(end.v4).packed[2])
-                left.add_route("default", end.peer.v4, table, end.v4)
-                left.add_route("default", end.peer.v6, table, end.v6)
+                left.add_route("default", end.peer.v4, table, f"from {end.v4}")
+                left.add_route("default", end.peer.v6, table, f"from {end.v6}")
             if endpoints and number > 0:
                 left.add_endpoint(end, "subflow")
         return ends
@@ -371,8 +371,8 @@ class Lab:
         return client, server
 
     def chain(self, client_paths=1, server_paths=2, rate=None, gateway_endpoints=True):
-        """client ==lan0…== gateway ==wan0…== server, with routes through the gateway, so that
-        "direct routing" works before any proxy runs.
+        """client ==lan0…== gateway ==wan0…== server. Before any proxy runs the gateway is a router
+        that passes lan n on to wan n, and back, so that a client speaking MPTCP has the paths too.
         @param rate  of the wan links
         @param gateway_endpoints  False: leave endpoints and source rules to the program tested
         @return the three hosts"""
@@ -384,6 +384,12 @@ class Lab:
         for family in (socket.AF_INET, socket.AF_INET6):
             client.add_route("default", lans[0].peer.address(family))
             server.add_route("default", wans[0].address(family))
+            for lan, wan in list(zip(lans, wans))[1:]:
+                network = ipaddress.ip_interface(
+                    lan.address(family) + ("/24" if family == socket.AF_INET else "/64")).network
+                gateway.add_route("default", wan.peer.address(family),
+                                  2000 + int(lan.name[-1]), f"iif {lan.name}")
+                server.add_route(str(network), wan.address(family))
         return client, gateway, server
 
     # -- processes ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from .lab import MissingPrerequisite
-from .observe import wait_until
+from .observe import listening, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +26,42 @@ def program(name):
     if not path.exists():
         raise MissingPrerequisite(f"{path} is missing: run ./dev build")
     return str(path)
+
+
+def start_nginx(host, root, port=80, wrapper=()):
+    """Serves the files of a directory over HTTP, IPv4 and IPv6.
+    @param wrapper  a command line in front, e.g. (program("manypath"), "run")
+    @return Popen"""
+    work = host.lab.directory / f"nginx-{host.label}-{port}"
+    work.mkdir()
+    configuration = work / "nginx.conf"
+    temporary = "".join(f"{kind}_temp_path {work}/{kind};" for kind in
+                        ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    configuration.write_text(
+        f"user root; daemon off; worker_processes 1; pid {work}/pid; error_log {work}/error.log;"
+        "events { worker_connections 4096; }"
+        f"http {{ access_log off; sendfile on; {temporary}"
+        f"server {{ listen {port}; listen [::]:{port}; root {root}; }} }}\n")
+    process = host.spawn(*wrapper, "nginx", "-e", work / "error.log", "-c", configuration)
+    _wait_for_port(host, port, process)
+    return process
+
+
+def start_iperf3(host, port=5201, wrapper=()):
+    """An iperf3 server. @return Popen"""
+    process = host.spawn(*wrapper, "iperf3", "-s", "-p", port, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    _wait_for_port(host, port, process)
+    return process
+
+
+def _wait_for_port(host, port, process):
+    def is_listening():
+        if process.poll() is not None:
+            raise AssertionError(f"{process.args} ended with {process.returncode}")
+        return listening(host, port)
+
+    wait_until(is_listening, what=f"a listener on port {port} of {host.label}")
 
 
 class Gateway:
