@@ -88,13 +88,20 @@ bool speaks_mptcp(int fd)
            (head->flags & abi::info_flag_remote_key) != 0;
 }
 
-subflow_status make_status(const subflow_addresses& addresses, const tcp_info& tcp)
+/// A subflow that has just been closed is still listed, without port and counters.
+bool is_alive(const subflow_addresses& addresses)
 {
-    return {.local = addresses.local,
-            .remote = addresses.remote,
-            .bytes_acked = tcp.tcpi_bytes_acked,
-            .bytes_received = tcp.tcpi_bytes_received,
-            .round_trip_us = tcp.tcpi_rtt};
+    return reinterpret_cast<const sockaddr_in&>(addresses.remote).sin_port != 0; // or sin6_port
+}
+
+void add_subflow(mptcp_status& status, const subflow_addresses& addresses, const tcp_info& tcp)
+{
+    if (is_alive(addresses))
+        status.subflows.push_back({.local = addresses.local,
+                                   .remote = addresses.remote,
+                                   .bytes_acked = tcp.tcpi_bytes_acked,
+                                   .bytes_received = tcp.tcpi_bytes_received,
+                                   .round_trip_us = tcp.tcpi_rtt});
 }
 
 // Linux 6.12: addresses and counters of the same moment.
@@ -119,7 +126,7 @@ bool read_full_info(int fd, mptcp_status& status)
     }
     status.token = full.head.token;
     for (std::size_t i = 0; i < full.num_subflows; ++i)
-        status.subflows.push_back(make_status(entries[i].addresses, counters[i]));
+        add_subflow(status, entries[i].addresses, counters[i]);
     return true;
 }
 
@@ -151,7 +158,7 @@ void read_separately(int fd, mptcp_status& status)
     const auto all_addresses = read_array(fd, abi::mptcp_subflow_addrs, addresses);
     const auto all_counters = read_array(fd, abi::mptcp_tcpinfo, counters);
     for (std::size_t i = 0; i < std::min(all_addresses.size(), all_counters.size()); ++i)
-        status.subflows.push_back(make_status(all_addresses[i], all_counters[i]));
+        add_subflow(status, all_addresses[i], all_counters[i]);
 }
 
 } // namespace
