@@ -15,7 +15,7 @@ namespace {
 
 /// The thread inside dlsym(), 0 for none. dlsym() may allocate, and an allocator that opens a
 /// socket would come back here without end.
-constinit std::atomic<int> resolving_thread{0};
+[[gnu::section(".data")]] constinit std::atomic<int> resolving_thread{0};
 
 template <class Function>
 class next_symbol {
