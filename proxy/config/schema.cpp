@@ -84,7 +84,7 @@ std::optional<V> read_text(const place& at, const toml::node& node,
 }
 
 template <typename T, typename M, typename V>
-reader<T> text(M T::*member, parsed<V> (*parse)(std::string_view), std::string allowed)
+reader<T> text(M T::* member, parsed<V> (*parse)(std::string_view), std::string allowed)
 {
     const auto read = [=](const place& at, const toml::node& node, T& out) {
         if (auto value = read_text(at, node, parse))
@@ -95,7 +95,8 @@ reader<T> text(M T::*member, parsed<V> (*parse)(std::string_view), std::string a
 
 /// One string or a list of at least one.
 template <typename T, typename V>
-reader<T> list(std::vector<V> T::*member, parsed<V> (*parse)(std::string_view), std::string allowed)
+reader<T> list(std::vector<V> T::* member, parsed<V> (*parse)(std::string_view),
+               std::string allowed)
 {
     const auto read = [=](const place& at, const toml::node& node, T& out) {
         const auto add = [&](const toml::node& element) {
@@ -143,7 +144,7 @@ std::string allowed_words(const std::array<choice<E>, Size>& choices)
 }
 
 template <typename T, typename E, std::size_t Size>
-reader<T> one_of(E T::*member, const std::array<choice<E>, Size>& choices)
+reader<T> one_of(E T::* member, const std::array<choice<E>, Size>& choices)
 {
     const auto read = [&choices, member](const place& at, const toml::node& node, T& out) {
         if (const auto value = read_choice<E>(at, node, choices))
@@ -153,7 +154,7 @@ reader<T> one_of(E T::*member, const std::array<choice<E>, Size>& choices)
 }
 
 template <typename T>
-reader<T> seconds(std::chrono::seconds T::*member, std::int64_t most)
+reader<T> seconds(std::chrono::seconds T::* member, std::int64_t most)
 {
     const auto read = [=](const place& at, const toml::node& node, T& out) {
         const auto* number = node.as_integer();
@@ -168,7 +169,7 @@ reader<T> seconds(std::chrono::seconds T::*member, std::int64_t most)
 }
 
 template <typename T>
-reader<T> truth(bool T::*member)
+reader<T> truth(bool T::* member)
 {
     const auto read = [=](const place& at, const toml::node& node, T& out) {
         if (const auto* value = node.as_boolean())
@@ -230,7 +231,7 @@ std::vector<std::string> paths_of(const keys<T>& schema)
 
 /// A table of its own; `M` is V or std::optional<V>.
 template <typename V, typename T, typename M>
-reader<T> table(M T::*member, const keys<V>& schema)
+reader<T> table(M T::* member, const keys<V>& schema)
 {
     const auto read = [member, &schema](const place& at, const toml::node& node, T& out) {
         const auto* inner = node.as_table();
@@ -245,7 +246,7 @@ reader<T> table(M T::*member, const keys<V>& schema)
 
 /// Tables in double brackets; one value for each, so that both can be walked side by side.
 template <typename V, typename T>
-reader<T> tables(std::vector<V> T::*member, std::string heading, const keys<V>& schema)
+reader<T> tables(std::vector<V> T::* member, std::string heading, const keys<V>& schema)
 {
     const auto read = [member, &schema](const place& at, const toml::node& node, T& out) {
         const auto* list = node.as_array();
@@ -268,7 +269,7 @@ constexpr std::array<choice<flag>, 4> path_flag_words = {{
     {"fullmesh", &path_flags::fullmesh},
 }};
 
-reader<path> flags(path_flags path::*member)
+reader<path> flags(path_flags path::* member)
 {
     const auto read = [member](const place& at, const toml::node& node, path& out) {
         const auto* elements = node.as_array();

@@ -43,7 +43,7 @@ std::optional<gid_t> group_of_socket(int socket)
     if (::getsockname(socket, reinterpret_cast<sockaddr*>(&storage), &size) != 0)
         return std::nullopt;
     const auto* address = reinterpret_cast<const sockaddr_un*>(&storage);
-    struct stat file {};
+    struct stat file{};
     if (address->sun_family != AF_UNIX || address->sun_path[0] == '\0' ||
         ::stat(address->sun_path, &file) != 0)
         return std::nullopt;

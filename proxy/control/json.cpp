@@ -3,6 +3,7 @@
 
 #include "proxy/config/values.hpp"
 
+#include <algorithm>
 #include <boost/json/value.hpp>
 #include <boost/json/value_to.hpp>
 #include <charconv>
@@ -100,9 +101,12 @@ void fields(auto& field, like<path_state> auto& s)
 
 // Writing.
 
+/// A name that a client asked for may hold bytes that are no UTF-8, which no JSON may contain.
 json::value written(const std::string& s)
 {
-    return json::value(s);
+    json::string out{s};
+    std::ranges::replace_if(out, [](char c) { return c < 0; }, '?');
+    return out;
 }
 json::value written(bool b)
 {
@@ -138,7 +142,8 @@ json::value written(const endpoint& e)
 template <typename V>
 json::value written(const std::vector<V>& list);
 template <typename State>
-requires std::is_class_v<State> json::value written(const State& s);
+    requires std::is_class_v<State>
+json::value written(const State& s);
 
 struct writer {
     json::object out;
@@ -156,7 +161,8 @@ json::value written(const std::vector<V>& list)
 }
 
 template <typename State>
-requires std::is_class_v<State> json::value written(const State& s)
+    requires std::is_class_v<State>
+json::value written(const State& s)
 {
     writer w;
     fields(w, s);
@@ -220,7 +226,7 @@ void read(const json::value& in, endpoint& out)
 template <typename V>
 void read(const json::value& in, std::vector<V>& out);
 template <typename State>
-requires std::is_class_v<State>
+    requires std::is_class_v<State>
 void read(const json::value& in, State& out);
 
 struct reader {
@@ -236,7 +242,7 @@ void read(const json::value& in, std::vector<V>& out)
 }
 
 template <typename State>
-requires std::is_class_v<State>
+    requires std::is_class_v<State>
 void read(const json::value& in, State& out)
 {
     reader r{in.as_object()};

@@ -218,6 +218,15 @@ TEST_CASE("states survive the way through JSON", "[control]")
     check_round_trip(std::vector<control::connection_state>{});
 }
 
+// A SOCKS5 client may ask for a name of any bytes; JSON has to be UTF-8.
+TEST_CASE("a name of arbitrary bytes makes valid JSON", "[control]")
+{
+    control::connection_state c;
+    c.to = "\xff\x01\"\n.example:80";
+    const auto text = boost::json::serialize(control::to_json(std::vector{c}));
+    CHECK(boost::json::parse(text).at(0).at("to") == "?\x01\"\n.example:80");
+}
+
 TEST_CASE("JSON of another shape is an error and no exception", "[control]")
 {
     for (const char* text : {"{}", "[]", "null", "\"x\"", "{\"version\":1}"})
