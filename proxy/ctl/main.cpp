@@ -2,7 +2,6 @@
 //
 // Everything it can do is one request on the control socket; see manypathctl(1).
 // SPDX-License-Identifier: Apache-2.0
-#include "proxy/config/config.hpp"
 #include "proxy/control/json.hpp"
 #include "proxy/ctl/client.hpp"
 #include "proxy/ctl/views.hpp"
