@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""man-pages.py: the manuals against the programs' --help and against the configuration's keys.
+"""man-pages.py: manuals and completions against --help, manuals against the configuration's keys.
 
     tests/lint/man-pages.py [BUILD]     BUILD/bin has the programs; default: build
 
@@ -70,6 +70,9 @@ def check_program(program, page, build):
     yield from (f"{page}: {o} is no option of {program}" for o in sorted(documented - offered))
     yield from (f"{page}: nothing about the command {c}" for c in commands
                 if not re.search(rf"\b{c}\b", text))
+    for completion in sorted(Path("packaging/completions").glob(f"{program}.*")):
+        words = set(re.findall(r"[\w-]+", completion.read_text(encoding="utf-8")))
+        yield from (f"{completion}: nothing about {w}" for w in sorted({*offered, *commands} - words))
 
 
 def configuration_keys():
