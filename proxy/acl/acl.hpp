@@ -1,0 +1,31 @@
+// acl.hpp: who may use a listener, and where it never leads.
+//
+// An open proxy is a bug: where clients name their destination themselves, only this host is
+// served until the administrator says who else.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "proxy/config/config.hpp"
+
+#include <vector>
+
+namespace manypath {
+
+/// @return whether the listener serves this client. Without `allow`, socks5 and http-connect
+///         serve loopback addresses only, transparent and forward everybody.
+[[nodiscard]] bool admits(const config::listen& listener, const asio::ip::address& client);
+
+/// The gateway's own listeners, so that it never connects to itself.
+class own_listeners {
+public:
+    explicit own_listeners(const std::vector<config::listen>& all);
+
+    /// @return whether a connection to this address would arrive at one of the listeners. Asks
+    ///         the system for its addresses where a listener has the port on every address.
+    [[nodiscard]] bool include(const endpoint& to) const;
+
+private:
+    std::vector<endpoint> addresses_;
+};
+
+} // namespace manypath
