@@ -42,7 +42,6 @@ protected:
     mode& operator=(const mode&) = default;
 };
 
-/// @param listener  outlives the mode
 [[nodiscard]] std::unique_ptr<mode> make_mode(const config::listen& listener);
 
 } // namespace manypath
