@@ -88,15 +88,21 @@ bool speaks_mptcp(int fd)
            (head->flags & abi::info_flag_remote_key) != 0;
 }
 
-/// A subflow that has just been closed is still listed, without port and counters.
-bool is_alive(const subflow_addresses& addresses)
+// Of the kernel's enumeration of TCP states, which <linux/tcp.h> does not name.
+constexpr std::uint8_t state_syn_sent = 2;
+constexpr std::uint8_t state_closed = 7;
+
+/// A subflow that has just been closed is still listed, without port and counters; one whose SYN
+/// has no answer yet, and perhaps never gets one, is listed already.
+bool is_alive(const subflow_addresses& addresses, const tcp_info& tcp)
 {
-    return reinterpret_cast<const sockaddr_in&>(addresses.remote).sin_port != 0; // or sin6_port
+    const bool has_port = reinterpret_cast<const sockaddr_in&>(addresses.remote).sin_port != 0;
+    return has_port && tcp.tcpi_state != state_syn_sent && tcp.tcpi_state != state_closed;
 }
 
 void add_subflow(mptcp_status& status, const subflow_addresses& addresses, const tcp_info& tcp)
 {
-    if (is_alive(addresses))
+    if (is_alive(addresses, tcp))
         status.subflows.push_back({.local = addresses.local,
                                    .remote = addresses.remote,
                                    .bytes_acked = tcp.tcpi_bytes_acked,
