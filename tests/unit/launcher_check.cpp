@@ -151,6 +151,18 @@ TEST_CASE("an interface that leads nowhere asks for no endpoint", "[launcher][ch
     CHECK(problems(judge_endpoints(facts)).empty());
 }
 
+TEST_CASE("only the path on which connections begin may lack an endpoint", "[launcher][check]")
+{
+    host_facts facts = sound_host();
+    facts.endpoints.erase(facts.endpoints.begin());
+    const auto notes = [&] {
+        return std::ranges::count(judge_endpoints(facts), "endpoint.missing", &finding::id);
+    };
+    CHECK(notes() == 1);
+    facts.paths[0].first = true;
+    CHECK(notes() == 0);
+}
+
 TEST_CASE("limits below the number of endpoints are a problem", "[launcher][check]")
 {
     host_facts facts = sound_host();

@@ -114,6 +114,7 @@ std::string interface_name(std::uint32_t index)
 
 void ask_routes(path_facts& path, const ip_address& destination)
 {
+    path.first = ask_route({.destination = destination, .source{}}).interface == path.index;
     path.by_source = ask_route({destination, path.address});
     path.by_source_interface = interface_name(path.by_source.interface);
     path.through = ask_route({destination, path.address, path.index});

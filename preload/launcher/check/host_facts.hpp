@@ -36,6 +36,7 @@ struct path_facts {
     ip_address address;
     bool up = false;
     int rp_filter = 0;               ///< in force: 0 off, 1 strict, 2 loose; 0 for IPv6
+    bool first = false;              ///< connections begin on this interface
     route_answer by_source;          ///< chosen by the source address alone
     std::string by_source_interface; ///< name of `by_source.interface`
     route_answer through;            ///< with the interface given; 0 where it leads nowhere

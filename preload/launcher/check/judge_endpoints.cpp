@@ -110,11 +110,14 @@ void add_coverage(const host_facts& facts, findings& to)
                       ""});
         return;
     }
-    for (const path_facts* path : uncovered)
+    for (const path_facts* path : uncovered) {
+        if (path->first)
+            continue; // needs none while connections begin there anyway
         to.push_back({level::note, "endpoint.missing",
                       to_text(path->address) + " on " + path->interface +
                           " is no endpoint, so no further subflow starts there",
                       add_command(*path)});
+    }
 }
 
 void add_limits(const host_facts& facts, findings& to)

@@ -71,10 +71,11 @@ std::optional<route_reply> ask(const route_question& question, std::uint32_t fla
     auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
     route->rtm_family = static_cast<std::uint8_t>(family_of(question.destination));
     route->rtm_dst_len = prefix_bits(question.destination);
-    route->rtm_src_len = prefix_bits(question.source);
+    route->rtm_src_len = question.source ? prefix_bits(*question.source) : std::uint8_t{0};
     route->rtm_flags = flags;
     put_address(message, RTA_DST, question.destination);
-    put_address(message, RTA_SRC, question.source);
+    if (question.source)
+        put_address(message, RTA_SRC, *question.source);
     if (question.interface != 0)
         mnl_attr_put_u32(message, RTA_OIF, question.interface);
     route_reply reply;

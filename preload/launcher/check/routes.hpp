@@ -6,14 +6,15 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace manypath::launcher {
 
 struct route_question {
     ip_address destination;
-    ip_address source;           ///< of the same family, and an address of this host
-    std::uint32_t interface = 0; ///< index; 0: the kernel chooses
+    std::optional<ip_address> source; ///< of the same family, and an address of this host
+    std::uint32_t interface = 0;      ///< index; 0: the kernel chooses
 };
 
 /// With an interface given, only a route that is really configured counts: IPv4 otherwise takes
