@@ -16,13 +16,20 @@
 namespace manypath::launcher {
 
 struct socket_sight {
-    std::uint32_t subflows = 0; ///< most seen at one time
+    std::uint32_t subflows = 0; ///< most seen established at one time
     bool fallback = false;
 };
 
-/// Reads MPTCP_INFO as the running kernel writes it, which may be longer or shorter than ours.
-/// @return nothing there (no subflows, no fallback) if it is too short
-[[nodiscard]] socket_sight read_mptcp_info(std::span<const std::byte> info);
+/// What we read from MPTCP_INFO, which the running kernel may write longer or shorter than ours.
+struct mptcp_info_head {
+    std::uint32_t token = 0;
+    bool connected = false; ///< with a peer that speaks MPTCP
+    bool fallback = false;
+    bool has_more = false; ///< subflows beyond the first, established or not
+};
+
+/// @return everything zero and false if `info` is too short
+[[nodiscard]] mptcp_info_head read_mptcp_info(std::span<const std::byte> info);
 
 class socket_watch {
 public:
@@ -37,8 +44,14 @@ public:
 private:
     explicit socket_watch(kernel::netlink bus) : bus_(std::move(bus)) {}
 
+    void dump(int family, std::uint32_t protocol, const kernel::netlink::visitor& each);
+    void note(std::uint64_t cookie, const mptcp_info_head& info);
+    void count_subflows();
+
     kernel::netlink bus_;
-    std::unordered_map<std::uint64_t, socket_sight> sockets_;
+    std::unordered_map<std::uint64_t, socket_sight> sockets_; ///< by cookie
+    /// Connections of the current look whose subflows have to be counted: token to cookie.
+    std::unordered_map<std::uint32_t, std::uint64_t> uncounted_;
 };
 
 } // namespace manypath::launcher
