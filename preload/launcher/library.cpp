@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/launcher/library.hpp"
 
+#include "preload/launcher/installed_library.hpp"
 #include "preload/launcher/program_file.hpp"
-
-#include "installed_library.hpp"
 
 #include <filesystem>
 #include <glob.h>

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -62,11 +63,26 @@ bool has_file_capabilities(const std::string& path)
     return ::getxattr(path.c_str(), "security.capability", nullptr, 0) > 0;
 }
 
+/// Whether this Go's package net obeys GODEBUG=multipathtcp=1: 1.21 and later, as far as we know.
+bool go_speaks_mptcp(std::string_view version)
+{
+    constexpr std::string_view prefix = "go1.";
+    constexpr int first_minor = 21;
+    if (!version.starts_with(prefix))
+        return true;
+    int minor = 0;
+    std::from_chars(version.data() + prefix.size(), version.data() + version.size(), minor);
+    return minor >= first_minor;
+}
+
 std::string go_clause(const std::string& version)
 {
-    return "it is a Go program (" + (version.empty() ? "of an unknown version" : version) +
-           "), which does not call the C library; GODEBUG=multipathtcp=1 is set, which Go 1.21 and "
-           "later obey for connections made by package net; else " +
+    const std::string what = "it is a Go program (" +
+                             (version.empty() ? "of an unknown version" : version) +
+                             "), which does not call the C library; ";
+    if (!go_speaks_mptcp(version))
+        return what + "build it with Go 1.21 or later, or " + std::string{way_out};
+    return what + "it was told by GODEBUG=multipathtcp=1 to use MPTCP itself; if it does not, " +
            std::string{way_out};
 }
 

@@ -69,6 +69,30 @@ struct made_up_elf {
     std::string interpreter;
     bool pie_flag = false;
 
+    /// A program of Go's compiler: sections for names and for what Go writes about itself.
+    [[nodiscard]] static std::string of_go(const std::string& version)
+    {
+        const std::string names{"\0.go.buildinfo\0", 15};
+        std::string info = "\xff Go buildinf:" + std::string{"\x08\x02", 2};
+        info.resize(32, '\0');
+        info += static_cast<char>(version.size()) + version;
+        std::string file = made_up_elf{}.bytes();
+        std::array<Elf64_Shdr, 2> sections{};
+        sections[0].sh_offset = file.size();
+        sections[1].sh_name = 1;
+        sections[1].sh_offset = file.size() + names.size();
+        file += names + info;
+        Elf64_Ehdr header{};
+        std::memcpy(&header, file.data(), sizeof header);
+        header.e_shoff = file.size();
+        header.e_shentsize = sizeof(Elf64_Shdr);
+        header.e_shnum = sections.size();
+        header.e_shstrndx = 0;
+        std::memcpy(file.data(), &header, sizeof header);
+        append(file, sections);
+        return file;
+    }
+
     [[nodiscard]] std::string bytes() const
     {
         Elf64_Ehdr header{};
@@ -183,6 +207,21 @@ TEST_CASE("static and musl programs, and scripts that they interpret, are named 
     CHECK(contains(preload_obstacle(script, x86).value_or(""), "statically linked"));
     CHECK(script_interpreter(script) == fixed);
     CHECK_FALSE(script_interpreter(fixed));
+}
+
+TEST_CASE("a Go program is told apart, with the version that decides what to do", "[launcher][elf]")
+{
+    const scratch_folder folder;
+    const auto obstacle = [&](const std::string& version) {
+        const std::string program = folder.file("go", made_up_elf::of_go(version));
+        REQUIRE(read_elf_file(program));
+        CHECK(read_elf_file(program)->go_version == version);
+        return preload_obstacle(program, ordinary_user).value_or("");
+    };
+    CHECK(contains(obstacle("go1.22.1"), "GODEBUG=multipathtcp=1"));
+    CHECK(contains(obstacle("go1.21"), "GODEBUG=multipathtcp=1"));
+    CHECK(contains(obstacle("go1.19.8"), "build it with Go 1.21"));
+    CHECK(contains(obstacle("devel go1.99-abcdef"), "GODEBUG=multipathtcp=1"));
 }
 
 TEST_CASE("a setuid program of another user is an obstacle, unless root runs it", "[launcher][elf]")
@@ -357,13 +396,16 @@ TEST_CASE("MPTCP_INFO is understood in its old and its new length", "[launcher][
     std::array<std::byte, 96> info{};
     info[0] = std::byte{1};  // one additional subflow
     info[8] = std::byte{2};  // remote key received
-    info[80] = std::byte{3}; // subflows of the newer field
-    CHECK(read_mptcp_info(std::span{info}.first(48)).subflows == 2);
-    CHECK(read_mptcp_info(info).subflows == 3);
-    CHECK_FALSE(read_mptcp_info(info).fallback);
-    info[8] = std::byte{1};
+    info[12] = std::byte{7}; // token
+    for (const std::size_t size : {std::size_t{48}, info.size()}) {
+        const auto head = read_mptcp_info(std::span{info}.first(size));
+        CHECK((head.connected && head.has_more && !head.fallback));
+        CHECK(head.token != 0);
+    }
+    info[8] = std::byte{3};
     CHECK(read_mptcp_info(info).fallback);
-    CHECK(read_mptcp_info(std::span{info}.first(4)).subflows == 0);
+    CHECK_FALSE(read_mptcp_info(info).connected);
+    CHECK_FALSE(read_mptcp_info(std::span{info}.first(15)).has_more);
 }
 
 TEST_CASE("the report counts what stayed MPTCP, what fell back, and says why", "[launcher][report]")
