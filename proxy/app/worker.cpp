@@ -70,13 +70,14 @@ private:
     void configure(keeper::configure wanted);
     std::string apply(keeper::configure& wanted);
     std::string start(keeper::configure& wanted, const config::configuration& parsed);
+    void tell_reloaded(std::string failure);
     void drain();
     void report(const keeper::report& what);
 
     keeper::channel orders_;
     asio::io_context context_{1};
     asio::posix::stream_descriptor incoming_;
-    asio::steady_timer reload_answered_; ///< cancelled by each `configure`
+    asio::steady_timer reload_answered_; ///< cancelled when `reload_outcome_` is known
     std::string reload_outcome_;
     config::configuration started_with_;
     config::configuration running_;
@@ -106,6 +107,8 @@ void worker::obey()
     }
     if (auto* wanted = std::get_if<keeper::configure>(&*received))
         configure(std::move(*wanted));
+    else if (auto* done = std::get_if<keeper::reloaded>(&*received))
+        tell_reloaded(std::move(done->failure));
     else
         drain();
     await_order();
@@ -113,11 +116,16 @@ void worker::obey()
 
 void worker::configure(keeper::configure wanted)
 {
-    reload_outcome_ = apply(wanted);
-    if (reload_outcome_.empty())
+    const std::string refusal = apply(wanted);
+    if (refusal.empty())
         report(keeper::serving{});
     else
-        report(keeper::refused{reload_outcome_});
+        report(keeper::refused{refusal});
+}
+
+void worker::tell_reloaded(std::string failure)
+{
+    reload_outcome_ = std::move(failure);
     reload_answered_.cancel();
 }
 

@@ -20,7 +20,8 @@ enum class tag : std::uint8_t {
     drain,
     serving,
     refused, ///< the reason as text
-    reload_wish
+    reload_wish,
+    reloaded ///< the failure as text
 };
 
 struct configure_header {
@@ -47,6 +48,13 @@ void append(std::vector<std::byte>& out, std::string_view text)
 {
     const auto bytes = std::as_bytes(std::span{text});
     out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+std::vector<std::byte> with_reason(tag t, std::string_view reason)
+{
+    auto out = begin(t);
+    append(out, reason.substr(0, reason_bytes));
+    return out;
 }
 
 /// @return what stands behind the tag; nothing if it is another tag
@@ -192,16 +200,15 @@ std::error_code channel::send(const order& o)
 {
     if (const auto* c = std::get_if<configure>(&o))
         return send_configure(*c);
+    if (const auto* r = std::get_if<reloaded>(&o))
+        return send_frame(socket_.get(), with_reason(tag::reloaded, r->failure), {});
     return send_frame(socket_.get(), begin(tag::drain), {});
 }
 
 std::error_code channel::send(const report& r)
 {
-    if (const auto* why = std::get_if<refused>(&r)) {
-        auto out = begin(tag::refused);
-        append(out, std::string_view{why->reason}.substr(0, reason_bytes));
-        return send_frame(socket_.get(), out, {});
-    }
+    if (const auto* why = std::get_if<refused>(&r))
+        return send_frame(socket_.get(), with_reason(tag::refused, why->reason), {});
     const bool serves = std::holds_alternative<serving>(r);
     return send_frame(socket_.get(), begin(serves ? tag::serving : tag::reload_wish), {});
 }
@@ -213,6 +220,8 @@ std::expected<order, std::error_code> channel::receive_order()
         return std::unexpected{first.error()};
     if (body(*first, tag::drain))
         return order{drain{}};
+    if (const auto failure = body(*first, tag::reloaded))
+        return order{reloaded{to_text(*failure)}};
     if (!body(*first, tag::configure))
         return bad_message();
     auto c = receive_configure(std::move(*first));

@@ -40,7 +40,12 @@ struct configure {
 /// Keeper to worker: stop accepting, finish what runs within timeouts.drain, then end.
 struct drain {};
 
-using order = std::variant<configure, drain>;
+/// Keeper to worker: what became of a `reload_wish`.
+struct reloaded {
+    std::string failure; ///< empty: the new configuration is in force
+};
+
+using order = std::variant<configure, drain, reloaded>;
 
 /// Worker to keeper: the last `configure` is in force.
 struct serving {};

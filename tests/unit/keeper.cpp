@@ -78,6 +78,24 @@ TEST_CASE("every report arrives as it was sent", "[keeper]")
     CHECK(std::holds_alternative<reload_wish>(pair->first.receive_report().value()));
 }
 
+TEST_CASE("orders without descriptors arrive as they were sent", "[keeper]")
+{
+    auto pair = channel::make_pair();
+    REQUIRE(pair);
+    CHECK_FALSE(pair->first.send(order{drain{}}));
+    CHECK_FALSE(pair->first.send(order{reloaded{}}));
+    CHECK_FALSE(pair->first.send(order{reloaded{"manypathd.toml:3: listen.mode: unknown"}}));
+    const auto first = pair->second.receive_order();
+    REQUIRE(first);
+    CHECK(std::holds_alternative<drain>(*first));
+    const auto second = pair->second.receive_order();
+    REQUIRE(second);
+    CHECK(std::get<reloaded>(*second).failure.empty());
+    const auto third = pair->second.receive_order();
+    REQUIRE(third);
+    CHECK(std::get<reloaded>(*third).failure == "manypathd.toml:3: listen.mode: unknown");
+}
+
 TEST_CASE("the end of the other side is told as not connected", "[keeper]")
 {
     auto pair = channel::make_pair();
