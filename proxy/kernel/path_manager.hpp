@@ -28,6 +28,7 @@ struct mptcp_endpoint {
 struct mptcp_limits {
     std::uint32_t subflows = 0; ///< additional ones per connection
     std::uint32_t add_addr_accepted = 0;
+    bool operator==(const mptcp_limits&) const = default;
 };
 
 /// Requests to the path manager of the current network namespace.
