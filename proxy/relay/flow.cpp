@@ -43,7 +43,8 @@ flow_state flow::run(stream& source, stream& sink, error_code& ec)
         if (done == step::moved && at_end_)
             return flow_state::ended;
         if (done == step::moved) {
-            const bool turn_is_over = delivered_bytes_ >= turn_ends;
+            const bool turn_is_over =
+                delivered_bytes_ >= turn_ends || std::exchange(is_dry_, false);
             done = turn_is_over ? step::blocked : fill(source, sink, ec);
         }
         switch (done) {
@@ -107,6 +108,7 @@ flow::step flow::fill_by_copy(stream& source, stream& sink, error_code& ec)
         return step::source_failed;
     }
     in_bulk_ = size == buffer.size();
+    is_dry_ = !in_bulk_ && !reads_again_;
     error_code write_error;
     const std::size_t taken = sink.write_some(buffer.first(size), write_error);
     delivered_bytes_ += taken;

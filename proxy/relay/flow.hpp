@@ -25,7 +25,12 @@ enum class flow_state : std::uint8_t {
 /// Knows its streams only during a call. Holds at most one pipe or one scratch buffer of bytes.
 class flow {
 public:
-    explicit flow(pipe_pool& pipes) noexcept : pipes_(&pipes) {}
+    /// @param ends_after_data  whether an end of stream often stands right behind short data, as
+    ///                         a server's does: then one more read is cheaper than a wait
+    flow(pipe_pool& pipes, bool ends_after_data) noexcept
+        : pipes_(&pipes), reads_again_(ends_after_data)
+    {
+    }
     flow(const flow&) = delete;
     flow& operator=(const flow&) = delete;
     ~flow() { release(); }
@@ -61,8 +66,10 @@ private:
     std::vector<std::byte> kept_; ///< read, but not taken by the sink yet
     std::size_t kept_from_ = 0;
     std::uint64_t delivered_bytes_ = 0;
+    bool reads_again_;
     bool splices_ = true;  ///< no socket has refused to
     bool in_bulk_ = false; ///< the last read filled its buffer
+    bool is_dry_ = false;  ///< the last read found less than it was given room for
     bool at_end_ = false;
 };
 

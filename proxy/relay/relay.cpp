@@ -49,7 +49,8 @@ std::shared_ptr<relay> relay::create(std::unique_ptr<stream> client_stream,
 
 relay::relay(std::unique_ptr<stream> client_stream, std::unique_ptr<stream> server_stream,
              relay_limits limits, pipe_pool& pipes)
-    : halves_{half{std::move(client_stream), pipes}, half{std::move(server_stream), pipes}},
+    : halves_{half{std::move(client_stream), pipes, false},
+              half{std::move(server_stream), pipes, true}},
       limits_(limits),
       seen_at_(clock::now())
 {
@@ -58,13 +59,9 @@ relay::relay(std::unique_ptr<stream> client_stream, std::unique_ptr<stream> serv
 void relay::start(std::vector<std::byte> early, done_handler done)
 {
     done_ = std::move(done);
-    if (early.empty()) {
-        wait(client, client, readiness::readable);
-    } else {
-        halves_[client].forward.deliver_first(std::move(early));
-        wait(client, server, readiness::writable);
-    }
-    wait(server, server, readiness::readable);
+    halves_[client].forward.deliver_first(std::move(early));
+    wait(server, server, readiness::readable); // pending, so that nothing below ends the relay
+    advance(client);                           // the client's request is often there already
 }
 
 void relay::abort()
@@ -81,6 +78,9 @@ void relay::check(clock::time_point now)
         seen_at_ = now;
         remember_subflows();
     }
+    for (const side s : {client, server})
+        if (halves_[s].ended || halves_[s].blocked)
+            watch(s);
     const bool patience_is_over = now - seen_at_ >= patience();
     if (failed_) {
         if (patience_is_over)
@@ -166,14 +166,15 @@ void relay::on_hang_up(side where, error_code ec)
 void relay::advance(side direction)
 {
     half& from = halves_[direction];
+    from.blocked = false;
     error_code ec;
     switch (from.forward.run(*from.from, *halves_[other(direction)].from, ec)) {
     case flow_state::wants_source:
         wait(direction, direction, readiness::readable);
         break;
     case flow_state::wants_sink:
+        from.blocked = true;
         wait(direction, other(direction), readiness::writable);
-        watch(direction);
         break;
     case flow_state::ended:
         end_direction(direction);
@@ -197,14 +198,14 @@ void relay::end_direction(side direction)
         return;
     }
     remember_subflows();
+    if (sink.ended) {
+        finish(relay_end::finished); // closing sends this side's end as well
+        return;
+    }
     error_code ec;
     sink.from->shutdown_send(ec);
     if (ec)
         fail(other(direction), ec);
-    else if (sink.ended)
-        finish(relay_end::finished);
-    else
-        watch(direction);
 }
 
 /// `where` is dead. What it sent before still goes to the other side, then the reset.

@@ -60,8 +60,9 @@ public:
     /// Ends both sides with RST. No-op once it has ended.
     void abort();
 
-    /// Enforces the time limits; the owner calls it about once a second. A limit is noticed up to
-    /// one such interval late, because the relay itself never reads the clock.
+    /// Enforces the time limits and notices resets of a side that nobody reads from; the owner
+    /// calls it about once a second. A limit is noticed up to one such interval late, because the
+    /// relay itself never reads the clock.
     void check(clock::time_point now);
 
     /// The state of this moment, for `manypathctl connections`.
@@ -90,14 +91,15 @@ private:
     [[nodiscard]] std::chrono::nanoseconds patience() const;
 
     struct half {
-        half(std::unique_ptr<stream> stream, pipe_pool& pipes)
-            : from(std::move(stream)), forward(pipes)
+        half(std::unique_ptr<stream> stream, pipe_pool& pipes, bool ends_after_data)
+            : from(std::move(stream)), forward(pipes, ends_after_data)
         {
         }
         std::unique_ptr<stream> from;
         flow forward;
+        bool blocked = false; ///< the other side takes no more, so nobody reads from this one
         bool ended = false;   ///< no more bytes come from this side
-        bool watched = false; ///< a wait for hang_up is pending
+        bool watched = false; ///< a wait for hang_up was started
     };
 
     std::array<half, 2> halves_;

