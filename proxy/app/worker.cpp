@@ -98,6 +98,7 @@ void worker::await_order()
 
 void worker::obey()
 {
+    incoming_.native_non_blocking(false); // the event loop changed it; an order is many frames
     auto received = orders_.receive_order();
     if (!received) {
         if (!draining_)
