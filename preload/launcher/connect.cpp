@@ -18,7 +18,7 @@ namespace manypath::launcher {
 
 namespace {
 
-constexpr std::size_t buffer_bytes = 256 * 1024;
+constexpr std::size_t buffer_bytes = 262'144;
 
 std::error_code last_error()
 {
@@ -122,7 +122,9 @@ std::error_code pass_descriptor(int unix_socket, int fd)
 
 int connect(const connect_options& options)
 {
-    ::signal(SIGPIPE, SIG_IGN);
+    struct sigaction ignore{};
+    ignore.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &ignore, nullptr);
     const auto addresses = resolve(options.target);
     if (!addresses)
         return fail(options.target, addresses.error());

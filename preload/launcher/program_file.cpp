@@ -112,7 +112,7 @@ std::optional<std::string> elf_obstacle(const elf_image& image, const preload_co
 std::expected<std::string, exec_refusal> find_program(std::string_view name,
                                                       std::string_view search_path)
 {
-    const std::string plain{name};
+    std::string plain{name};
     if (plain.empty())
         return std::unexpected{exec_refusal{not_found, "the name of the program is empty"}};
     if (name.contains('/'))
@@ -121,7 +121,7 @@ std::expected<std::string, exec_refusal> find_program(std::string_view name,
     for (;;) {
         const std::size_t end = std::min(search_path.find(':'), search_path.size());
         const std::string_view folder = search_path.substr(0, end);
-        const std::string path = std::string{folder.empty() ? "." : folder} + "/" + plain;
+        std::string path = std::string{folder.empty() ? "." : folder} + "/" + plain;
         if (is_candidate(path) && ::access(path.c_str(), X_OK) == 0)
             return path;
         if (barred.empty() && is_candidate(path))

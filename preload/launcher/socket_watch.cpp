@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 #include <linux/inet_diag.h>
-#include <linux/mptcp.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
@@ -22,6 +21,9 @@ namespace {
 constexpr std::size_t extra_subflows_at = 0;
 constexpr std::size_t flags_at = 8;
 constexpr std::size_t token_at = 12;
+
+/// Number of the attribute, MPTCP_SUBFLOW_ATTR_TOKEN_LOC in <linux/mptcp.h>.
+constexpr std::uint16_t subflow_token_local = 2;
 
 /// `sdiag_protocol` has one byte; a larger number then stands in an attribute.
 constexpr std::uint8_t protocol_in_attribute = 255;
@@ -54,12 +56,26 @@ std::uint32_t read_u32(std::span<const std::byte> bytes, std::size_t at)
     return value;
 }
 
+std::optional<mptcp_info_head> info_of(const nlmsghdr& message)
+{
+    std::optional<mptcp_info_head> head;
+    if (head_of(message) == nullptr)
+        return head;
+    kernel::visit_attributes(message, sizeof(inet_diag_msg), [&](const nlattr& attribute) {
+        if (mnl_attr_get_type(&attribute) != INET_DIAG_INFO)
+            return;
+        const auto* info = static_cast<const std::byte*>(mnl_attr_get_payload(&attribute));
+        head = read_mptcp_info({info, mnl_attr_get_payload_len(&attribute)});
+    });
+    return head;
+}
+
 /// The token of the connection that a TCP socket is a subflow of.
 std::optional<std::uint32_t> token_of_subflow(const nlmsghdr& message)
 {
     std::optional<std::uint32_t> token;
     const auto read_mptcp = [&](const nlattr& attribute) {
-        if (mnl_attr_get_type(&attribute) == MPTCP_SUBFLOW_ATTR_TOKEN_LOC)
+        if (mnl_attr_get_type(&attribute) == subflow_token_local)
             token = mnl_attr_get_u32(&attribute);
     };
     const auto read_protocol = [&](const nlattr& attribute) {
@@ -99,20 +115,12 @@ std::expected<socket_watch, std::error_code> socket_watch::open()
 void socket_watch::look()
 {
     uncounted_.clear();
-    for (const int family : {AF_INET, AF_INET6}) {
-        dump(family, abi::ipproto_mptcp, [&](const nlmsghdr& message) {
-            const inet_diag_msg* diag = head_of(message);
-            if (diag == nullptr)
-                return;
-            kernel::visit_attributes(message, sizeof *diag, [&](const nlattr& attribute) {
-                if (mnl_attr_get_type(&attribute) != INET_DIAG_INFO)
-                    return;
-                const auto* info = static_cast<const std::byte*>(mnl_attr_get_payload(&attribute));
-                note(cookie_of(*diag),
-                     read_mptcp_info({info, mnl_attr_get_payload_len(&attribute)}));
-            });
-        });
-    }
+    const auto note_socket = [this](const nlmsghdr& message) {
+        if (const auto info = info_of(message))
+            note(cookie_of(*head_of(message)), *info);
+    };
+    for (const int family : {AF_INET, AF_INET6})
+        dump(family, abi::ipproto_mptcp, note_socket);
     if (!uncounted_.empty())
         count_subflows();
 }

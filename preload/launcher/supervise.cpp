@@ -194,7 +194,7 @@ int end_like(int wait_status)
     ::sigemptyset(&mask);
     ::sigaddset(&mask, number);
     ::sigprocmask(SIG_UNBLOCK, &mask, nullptr);
-    ::raise(number);
+    (void)::raise(number);
     return 128 + number;
 }
 

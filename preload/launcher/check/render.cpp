@@ -2,8 +2,6 @@
 #include "preload/launcher/check/render.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 namespace manypath::launcher {
 
@@ -88,9 +86,9 @@ std::string json_string(std::string_view text)
         if (c == '"' || c == '\\') {
             out += {'\\', c};
         } else if (static_cast<unsigned char>(c) < 0x20) {
-            std::array<char, 7> escape{};
-            std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned>(c));
-            out += escape.data();
+            constexpr std::string_view digits = "0123456789abcdef";
+            const auto code = static_cast<unsigned char>(c);
+            out += {'\\', 'u', '0', '0', digits[code / 16], digits[code % 16]};
         } else {
             out += c;
         }
