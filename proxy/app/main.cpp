@@ -11,6 +11,7 @@
 #include <exception>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <sched.h>
 #include <string>
 
@@ -55,7 +56,8 @@ void declare(CLI::App& app, command_line& line)
                                                    {"warning", log::level::warning},
                                                    {"error", log::level::error}};
     app.add_option("--log-level", line.least, "Least severe lines to log")
-        ->transform(CLI::CheckedTransformer(levels, CLI::ignore_case))
+        ->transform(CLI::CheckedTransformer(levels, CLI::ignore_case)
+                        .description("debug, info, warning or error"))
         ->type_name("LEVEL")
         ->default_str("info");
     app.set_version_flag("--version", "manypathd " MANYPATH_VERSION);
