@@ -30,10 +30,15 @@ void count(std::atomic<std::uint32_t>& counter)
 /// Differs between the programs that a process executes one after the other, survives fork().
 std::uint32_t image_number()
 {
-    std::uint32_t result = 0;
-    if (const auto* random = reinterpret_cast<const void*>(getauxval(AT_RANDOM)))
-        std::memcpy(&result, random, sizeof(result));
-    return result | 1U; // AT_RANDOM is also the stack protector's, so no more of it goes out
+    // The auxiliary vector holds the pointer as a number.
+    const auto* random = reinterpret_cast<const void*>( // NOLINT(performance-no-int-to-ptr)
+        getauxval(AT_RANDOM));
+    std::uint64_t words[2] = {};
+    if (random != nullptr)
+        std::memcpy(words, random, sizeof(words));
+    // libc's stack and pointer guards are made of these bytes, so they do not go out as they are.
+    const std::uint64_t mixed = (words[0] ^ (words[1] >> 7)) * 0x9e37'79b9'7f4a'7c15ULL;
+    return static_cast<std::uint32_t>(mixed >> 32);
 }
 
 } // namespace
@@ -188,7 +193,7 @@ void reporter::look_at_open_sockets()
     report::process* process = own_process();
     if (process == nullptr)
         return;
-    for (report::socket_note& note : process->sockets) {
+    for (const report::socket_note& note : process->sockets) {
         const std::uint64_t cookie = note.cookie.load(std::memory_order_acquire);
         const int fd = note.fd.load(relaxed);
         // The number may belong to another file by now; the cookie tells.

@@ -14,7 +14,7 @@ import subprocess
 import time
 import unittest
 
-from support import Lab, MissingPrerequisite, Server, observe, peers, program, wait_until
+from support import Lab, MissingPrerequisite, observe, peers, program, wait_until
 
 MEBIBYTE = 1 << 20
 FAMILIES = (socket.AF_INET, socket.AF_INET6)

@@ -101,7 +101,7 @@ TEST_CASE("threads that set one option of one socket leave one of their values",
 TEST_CASE("a signal handler may open sockets in the middle of a hook", "[preload]")
 {
     constexpr int wanted = 200;
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = handle_alarm;
     action.sa_flags = SA_RESTART;
     REQUIRE(sigaction(SIGALRM, &action, nullptr) == 0);

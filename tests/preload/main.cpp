@@ -40,7 +40,7 @@ const char* enter_namespace()
 int main(int count, char** arguments)
 {
     if (const char* missing = enter_namespace()) {
-        std::fprintf(stderr, "preload tests: %s\n", missing);
+        static_cast<void>(std::fprintf(stderr, "preload tests: %s\n", missing));
         return 2;
     }
     return Catch::Session().run(count, arguments);

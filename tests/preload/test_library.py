@@ -196,14 +196,14 @@ class report(unittest.TestCase):
         self.assertEqual(process["refused_errno"], 92)
 
     def test_it_counts_fallbacks_and_options_given_to_the_kernel(self):
-        [process] = self.processes(sys.executable, "-c", f"""
+        [process] = self.processes(sys.executable, "-c", """
 import subprocess, sys, socket, os
 server = subprocess.Popen([sys.executable, "-c", '''
 import socket
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 listener.accept()[0].recv(1)
-'''], env={{"MANYPATH": "0"}}, stdout=subprocess.PIPE)
+'''], env={"MANYPATH": "0"}, stdout=subprocess.PIPE)
 client = socket.socket()
 client.setsockopt(6, 18, 5000)
 client.connect(("127.0.0.1", int(server.stdout.readline())))
