@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 
 import hashlib
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -178,6 +179,43 @@ class status(unittest.TestCase):
                     self.assertEqual(process.stdout.readline(), b"ready\n")
                     process.send_signal(signal.SIGTERM)
                     self.assertEqual(process.wait(timeout=30), 9)
+
+    def test_ctrl_c_reaches_the_program_once(self):
+        # Both get SIGINT from the terminal; if the launcher passed its own on, the count were 2.
+        script = ("import signal, sys, time\n"
+                  "seen = []\n"
+                  "signal.signal(signal.SIGINT, lambda *_: seen.append(1))\n"
+                  "signal.signal(signal.SIGTERM, lambda *_: sys.exit(40 + len(seen)))\n"
+                  "print('ready', flush=True)\n"
+                  "while True: time.sleep(0.01); seen and print('seen', flush=True)\n")
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(program("manypath"), ["manypath", "run", "--report", "python3", "-c", script])
+        with open(terminal, "rb", buffering=0) as screen:
+            shown = b""
+
+            def show_until(text):
+                nonlocal shown
+                while text not in shown:
+                    shown += screen.read(4096)
+
+            show_until(b"ready")
+            os.write(terminal, b"\x03")
+            show_until(b"seen")
+            os.kill(pid, signal.SIGTERM)
+            show_until(b"manypath: report")
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 41)
+
+    def test_what_outlives_the_program_is_named_and_not_waited_for(self):
+        # The child has its socket before the program ends, and lives until the test lets it.
+        child = "import socket, sys; s = socket.socket(); print(flush=True); sys.stdin.read()"
+        script = ("import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', sys.argv[1]], "
+                  "stdout=subprocess.PIPE); p.stdout.readline(); sys.exit(5)")
+        with subprocess.Popen([program("manypath"), "run", "--report", "python3", "-c", script, child],
+                              stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            self.assertEqual(process.wait(timeout=30), 5)
+            while "still runs" not in (line := process.stderr.readline()):
+                self.assertTrue(line, "no line says that the child still runs")
 
     def test_a_failed_start_says_why(self):
         with Lab() as lab:
