@@ -6,13 +6,16 @@
 //   getsockopt           answers for it, and notices (SO_ERROR) how a non-blocking connect ended
 //   connect              notices that a connection became plain TCP, and gives it its options
 //   accept, accept4      pass a listener's options on, as TCP does
+//   epoll_ctl, ioctl     keep FIONREAD from stopping an edge-triggered program (edge_trigger.hpp)
 // close() and dup() need none: everything is keyed by the socket's cookie, which the kernel keeps.
 // SPDX-License-Identifier: Apache-2.0
 #include <atomic>
+#include <cstdarg>
 
 #include <netinet/in.h>
 
 #include "preload/debug_line.hpp"
+#include "preload/edge_trigger.hpp"
 #include "preload/next.hpp"
 #include "preload/options.hpp"
 #include "preload/reporter.hpp"
@@ -28,6 +31,7 @@ enum class stage : int { fresh, enabled, disabled };
 // What every start touches stands in .data, beside the pointers: one page fault, not two.
 [[gnu::section(".data")]] constinit std::atomic<stage> now{stage::fresh};
 [[gnu::section(".data")]] constinit reporter the_reporter;
+constinit edge_trigger_watch the_edges;
 constinit shadow_table the_table;
 constinit option_keeper the_options{the_table, the_reporter};
 
@@ -247,6 +251,29 @@ extern "C" {
     const int result = preload::next::accept4(fd, address, length, flags);
     if (preload::enabled() && result >= 0)
         preload::accepted(fd, result);
+    return result;
+}
+
+[[gnu::visibility("default")]] int epoll_ctl(int epoll, int operation, int fd,
+                                             epoll_event* event) noexcept
+{
+    const int result = preload::next::epoll_ctl(epoll, operation, fd, event);
+    if (result == 0 && operation != EPOLL_CTL_DEL && preload::enabled())
+        preload::the_edges.registered(fd, event->events);
+    return result;
+}
+
+[[gnu::visibility("default")]] int ioctl(int fd, preload::next::ioctl_request request, ...) noexcept
+{
+    va_list arguments;
+    va_start(arguments, request);
+    void* argument = va_arg(arguments, void*);
+    va_end(arguments);
+    const int result = preload::next::ioctl(fd, request, argument);
+    if (result == 0 && request == FIONREAD && preload::enabled()) {
+        auto* count = static_cast<int*>(argument);
+        *count = preload::the_edges.readable(fd, *count);
+    }
     return result;
 }
 

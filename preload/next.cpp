@@ -50,6 +50,8 @@ constinit next_symbol<decltype(next::getsockopt)> getsockopt_symbol{"getsockopt"
 constinit next_symbol<decltype(next::connect)> connect_symbol{"connect"};
 constinit next_symbol<decltype(next::accept)> accept_symbol{"accept"};
 constinit next_symbol<decltype(next::accept4)> accept4_symbol{"accept4"};
+constinit next_symbol<decltype(next::epoll_ctl)> epoll_ctl_symbol{"epoll_ctl"};
+constinit next_symbol<int(int, ioctl_request, ...)> ioctl_symbol{"ioctl"};
 
 } // namespace
 
@@ -61,6 +63,8 @@ void resolve_all()
     connect_symbol.resolve();
     accept_symbol.resolve();
     accept4_symbol.resolve();
+    epoll_ctl_symbol.resolve();
+    ioctl_symbol.resolve();
 }
 
 int socket(int family, int type, int protocol)
@@ -103,6 +107,20 @@ int accept4(int fd, sockaddr* address, socklen_t* length, int flags)
     if (auto* function = accept4_symbol.resolve())
         return function(fd, address, length, flags);
     return raw::call(SYS_accept4, fd, address, length, flags);
+}
+
+int epoll_ctl(int epoll, int operation, int fd, epoll_event* event)
+{
+    if (auto* function = epoll_ctl_symbol.resolve())
+        return function(epoll, operation, fd, event);
+    return raw::call(SYS_epoll_ctl, epoll, operation, fd, event);
+}
+
+int ioctl(int fd, ioctl_request request, void* argument)
+{
+    if (auto* function = ioctl_symbol.resolve())
+        return function(fd, request, argument);
+    return raw::call(SYS_ioctl, fd, request, argument);
 }
 
 } // namespace manypath::preload::next

@@ -6,9 +6,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace manypath::preload::next {
+
+template <class Request>
+Request request_of(int (*)(int, Request, ...));
+/// unsigned long with glibc, int with musl.
+using ioctl_request = decltype(request_of(&::ioctl));
 
 /// Looks all symbols up. Idempotent.
 void resolve_all();
@@ -19,5 +26,7 @@ int getsockopt(int fd, int level, int name, void* value, socklen_t* length);
 int connect(int fd, const sockaddr* address, socklen_t length);
 int accept(int fd, sockaddr* address, socklen_t* length);
 int accept4(int fd, sockaddr* address, socklen_t* length, int flags);
+int epoll_ctl(int epoll, int operation, int fd, epoll_event* event);
+int ioctl(int fd, ioctl_request request, void* argument);
 
 } // namespace manypath::preload::next

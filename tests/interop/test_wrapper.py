@@ -14,7 +14,7 @@ import subprocess
 import time
 import unittest
 
-from support import Lab, MissingPrerequisite, observe, peers, program, wait_until
+from support import Lab, MissingPrerequisite, Server, observe, peers, program, wait_until
 
 MEBIBYTE = 1 << 20
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
@@ -186,6 +186,37 @@ PidFile none
             self.assertEqual(done.stdout.split()[0].decode(), peers.pattern_hash(MEBIBYTE))
             self.assertGreaterEqual(there["MPCapableACKRX"], 1)
             self.assertGreaterEqual(there["MPJoinAckRx"], 1)
+
+
+class stream_proxy(unittest.TestCase):
+    """nginx relays by edge-triggered epoll and FIONREAD, which do not fit together on an MPTCP
+    socket: without the wrapper's help it waits for ever now and then."""
+
+    SIZE = 64 * MEBIBYTE
+
+    def run_downloads(self, client_mptcp, server_mptcp):
+        with Lab() as lab:
+            client, gateway, server = lab.chain(client_paths=1, server_paths=2)
+            web = Server(server, mptcp=server_mptcp)
+            Nginx(lab, gateway, 8080, f"""stream {{
+server {{ listen 8080; proxy_half_close on; proxy_pass {web.address()[0]}:{web.port}; }}
+}}""", wrapped())
+            address = (gateway.interfaces["lan0"].v4, 8080)
+            for _ in range(3):
+                with peers.connect(client, address, mptcp=client_mptcp, timeout=10) as sock:
+                    peers.download(sock, self.SIZE)
+            for _ in range(3):
+                with peers.connect(client, address, mptcp=client_mptcp, timeout=10) as sock:
+                    peers.upload(sock, self.SIZE)
+
+    def test_from_a_tcp_client_to_an_mptcp_server(self):
+        self.run_downloads(client_mptcp=False, server_mptcp=True)
+
+    def test_from_an_mptcp_client_to_a_tcp_server(self):
+        self.run_downloads(client_mptcp=True, server_mptcp=False)
+
+    def test_from_an_mptcp_client_to_an_mptcp_server(self):
+        self.run_downloads(client_mptcp=True, server_mptcp=True)
 
 
 class timeouts(unittest.TestCase):

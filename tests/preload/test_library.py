@@ -22,7 +22,8 @@ PROBE = BUILD / "bin" / "preload_probe"
 LINKED_PROBE = BUILD / "bin" / "preload_probe_linked"
 NEIGHBOUR = BUILD / "lib" / "preload_neighbour.so"
 NOBODY = 65534
-HOOKS = {"accept", "accept4", "connect", "getsockopt", "setsockopt", "socket"}
+HOOKS = {"accept", "accept4", "connect", "epoll_ctl", "getsockopt", "ioctl", "setsockopt",
+         "socket"}
 MPTCP, TCP = "262", "6"
 
 # The library asks socket() for MPTCP, and these clients and servers are its programs.
