@@ -51,7 +51,7 @@ parsed<asio::ip::address> parse_address(std::string_view text)
     if (text.find('%') != text.npos)
         return wrong(text, "names an interface behind the %");
     error_code ec;
-    const auto address = asio::ip::make_address(text, ec);
+    auto address = asio::ip::make_address(text, ec);
     if (ec)
         return wrong(text, "is no IP address");
     if (address.is_v6() && address.to_v6().is_v4_mapped())

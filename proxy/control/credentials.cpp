@@ -26,7 +26,8 @@ std::expected<peer, std::error_code> peer_of(int socket)
         return last_error();
     peer who{.user = credentials.uid, .groups = {}};
     size = 0; // the kernel answers ERANGE with the size that it needs
-    if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, nullptr, &size) != 0 && errno != ERANGE)
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, &credentials.gid, &size) != 0 &&
+        errno != ERANGE)
         return last_error();
     who.groups.resize(size / sizeof(gid_t));
     if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, who.groups.data(), &size) != 0)

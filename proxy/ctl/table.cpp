@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
+#include <charconv>
 #include <string_view>
 
 namespace manypath::ctl {
@@ -80,8 +80,9 @@ std::string as_bytes(std::uint64_t bytes)
     for (; value >= 1023.95 && unit + 1 < units.size(); ++unit) // would print as 1024.0
         value /= 1024;
     std::array<char, 32> text{};
-    std::snprintf(text.data(), text.size(), "%.1f %s", value, units[unit]);
-    return text.data();
+    const auto end =
+        std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed, 1);
+    return std::string{text.data(), end.ptr} + ' ' + units[unit];
 }
 
 std::string as_duration(std::chrono::seconds duration)

@@ -481,10 +481,13 @@ TEST_CASE("prefixes and port ranges are well-formed and disjoint", "[config]")
 TEST_CASE("times have a lower and an upper bound", "[config]")
 {
     for (const std::string key : {"connect", "idle", "half_close", "drain"})
-        for (const std::string value : {"0", "-1", "604801", "9223372036854775807"})
-            check_each(
-                {{proxy + "[timeouts]\n" + key + " = " + value + "\n",
-                  "f:7: timeouts." + key + ": is " + value + "; allowed: a whole number of"}});
+        for (const std::string value : {"0", "-1", "604801", "9223372036854775807"}) {
+            std::string text = proxy;
+            text.append("[timeouts]\n").append(key).append(" = ").append(value).append("\n");
+            std::string begins = "f:7: timeouts.";
+            begins.append(key).append(": is ").append(value).append("; allowed: a whole number of");
+            check_each({{text, begins}});
+        }
 }
 
 TEST_CASE("a configuration without a listener is an error", "[config]")
