@@ -132,6 +132,26 @@ TEST_CASE("a host without IPv6 has no problem", "[launcher][check]")
     CHECK(problems(judge_kernel(facts)).empty());
 }
 
+TEST_CASE("a kernel that has met a black hole says so", "[launcher][check]")
+{
+    host_facts facts = sound_host();
+    facts.counters = {{"Blackhole", 1}};
+    CHECK(std::ranges::count(judge_kernel(facts), "sysctl.blackhole", &finding::id) == 1);
+}
+
+TEST_CASE("endpoints are not judged where another program decides over subflows",
+          "[launcher][check]")
+{
+    host_facts facts = sound_host();
+    facts.endpoints.clear();
+    facts.sysctls["net.mptcp.path_manager"] = "userspace";
+    CHECK(judge_endpoints(facts).empty());
+    CHECK(std::ranges::count(judge_kernel(facts), level::note, &finding::severity) == 1);
+    facts.sysctls.erase("net.mptcp.path_manager");
+    facts.sysctls["net.mptcp.pm_type"] = "1"; // Linux before 6.15
+    CHECK(judge_endpoints(facts).empty());
+}
+
 TEST_CASE("two uplinks without endpoints are a problem with the commands that add them",
           "[launcher][check]")
 {

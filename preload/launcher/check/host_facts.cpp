@@ -197,6 +197,7 @@ host_facts collect_host_facts(const std::optional<ip_address>& destination)
     facts.refused_v4 = mptcp_refusal(AF_INET);
     facts.refused_v6 = mptcp_refusal(AF_INET6);
     facts.sysctls = read_sysctls();
+    facts.counters = read_counters();
     ask_path_manager(facts);
     facts.paths = collect_paths(destination);
     facts.family = destination ? family_of(*destination) : AF_UNSPEC;

@@ -2,6 +2,7 @@
 // works. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "preload/launcher/counters.hpp"
 #include "proxy/kernel/path_manager.hpp"
 
 #include <cstdint>
@@ -53,6 +54,7 @@ struct host_facts {
     std::optional<kernel::mptcp_limits> limits;
     std::vector<path_facts> paths; ///< addresses of global scope, without loopback
     int family = AF_UNSPEC;        ///< of the target that routes were asked for, if there is one
+    mptcp_counters counters;       ///< since the namespace was made
     bool target_is_here = false;   ///< the target is an address of this host
 };
 

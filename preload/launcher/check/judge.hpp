@@ -14,6 +14,9 @@ namespace manypath::launcher {
 /// Whether the kernel opens MPTCP sockets, and its settings.
 [[nodiscard]] findings judge_kernel(const host_facts& facts);
 
+/// False where a program such as mptcpd decides over subflows, and endpoints have no effect.
+[[nodiscard]] bool kernel_manages_paths(const host_facts& facts);
+
 /// Endpoints and limits of the path manager.
 [[nodiscard]] findings judge_endpoints(const host_facts& facts);
 

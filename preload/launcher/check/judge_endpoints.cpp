@@ -176,7 +176,7 @@ findings judge_endpoints(const host_facts& facts)
                              forbidden ? "sudo manypath check" : ""});
         return found;
     }
-    if (sysctl_of(facts, "net.mptcp.pm_type") == "1")
+    if (!kernel_manages_paths(facts))
         return found; // endpoints have no effect; judge_kernel() has said so
     for (const mptcp_endpoint& e : facts.endpoints) {
         if (is_judged(facts, e))

@@ -65,7 +65,25 @@ void add_congestion_control(const host_facts& facts, findings& to)
             {level::ok, "sysctl.congestion", "congestion control of each subflow: " + name, ""});
 }
 
+void add_blackhole(const host_facts& facts, findings& to)
+{
+    if (value_of(facts.counters, "Blackhole") != 0)
+        to.push_back({level::note, "sysctl.blackhole",
+                      "a network has swallowed SYNs with MPTCP before; each time the kernel "
+                      "connects by TCP only for " +
+                          std::string{sysctl_of(facts, "net.mptcp.blackhole_timeout")} +
+                          " s or longer",
+                      "sysctl -w net.mptcp.blackhole_timeout=0"});
+}
+
 } // namespace
+
+bool kernel_manages_paths(const host_facts& facts)
+{
+    // Linux 6.15 has names for path managers; before there was a number.
+    const auto name = sysctl_of(facts, "net.mptcp.path_manager");
+    return name.empty() ? sysctl_of(facts, "net.mptcp.pm_type") != "1" : name == "kernel";
+}
 
 finding refusal_finding(int error, const std::string& release)
 {
@@ -104,6 +122,7 @@ findings judge_kernel(const host_facts& facts)
         return found;
     add_path_manager(facts, found);
     add_settings(facts, found);
+    add_blackhole(facts, found);
     add_congestion_control(facts, found);
     return found;
 }
