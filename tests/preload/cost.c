@@ -20,7 +20,7 @@ enum { sockets_at_once = 500, rounds = 20 };
 static double now_ns(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
@@ -50,7 +50,7 @@ static double time_start(const char* library)
     char* arguments[] = {(char[]){"true"}, NULL};
     int status = 0;
     pid_t child;
-    snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", library);
+    (void)snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", library);
     if (library[0] != '\0')
         environment[0] = preload;
     const double begin = now_ns();
