@@ -124,6 +124,26 @@ TEST_CASE("an option which stays refused after the fallback is still answered", 
     }
 }
 
+TEST_CASE("what the kernel takes replaces what was remembered", "[preload]")
+{
+    const subject client = make_subject(opener::wrapped, state::connected, AF_INET);
+    const int fd = client.fd.get();
+    const auto reuse_address = [fd] {
+        int value = -1;
+        socklen_t length = sizeof(value);
+        checked(::getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, &length), "getsockopt");
+        return value;
+    };
+    int value = 1; // MPTCP refuses it while connected
+    REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof(value)) == 0);
+    CHECK(reuse_address() == 1);
+    const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
+    REQUIRE(::connect(fd, &nobody, sizeof(nobody)) == 0);
+    value = 0;
+    REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof(value)) == 0);
+    CHECK(reuse_address() == 0);
+}
+
 TEST_CASE("a connection inherits its listener's options, as with TCP", "[preload]")
 {
     const int family = GENERATE(AF_INET, AF_INET6);
