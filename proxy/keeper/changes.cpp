@@ -17,6 +17,18 @@ bool ends_with_its_path(const step& s, const std::string& path)
            !std::holds_alternative<raised_limits>(s);
 }
 
+/// A path is one of several, and in many containers nobody may write a sysctl; the gateway is of
+/// use without.
+bool is_vital(const planned_step& p)
+{
+    return p.path.empty() && !std::holds_alternative<sysctl_setting>(p.what);
+}
+
+std::string owner(const planned_step& p)
+{
+    return p.path.empty() ? std::string{} : "path \"" + p.path + "\": ";
+}
+
 void undo_or_warn(const step& s)
 {
     if (const auto undone = undo(s); !undone)
@@ -28,6 +40,7 @@ void undo_or_warn(const step& s)
 std::expected<void, std::string> changes::acquire(const plan& wanted)
 {
     moves_.clear();
+    complaints_.clear();
     for (const planned_step& p : wanted.steps) {
         if (std::ranges::any_of(held_, [&](const held& h) { return h.wanted == p.what; }))
             continue;
@@ -35,12 +48,13 @@ std::expected<void, std::string> changes::acquire(const plan& wanted)
         const auto made = make_one(p);
         if (made)
             continue;
-        const std::string why = describe(p.what) + ": " + made.error();
-        if (p.path.empty()) {
-            roll_back();
-            return std::unexpected{why};
+        const std::string why = owner(p) + describe(p.what) + ": " + made.error();
+        if (!is_vital(p)) {
+            complaints_.push_back(why);
+            continue;
         }
-        log::warning("path \"{}\": {}", p.path, why);
+        roll_back();
+        return std::unexpected{why};
     }
     return {};
 }
@@ -62,8 +76,8 @@ std::expected<void, std::string> changes::make_one(const planned_step& p)
         return std::unexpected{needed.error()};
     if (!*needed) {
         if (!p.path.empty())
-            log::info("path \"{}\": the {} exists already and stays as it is", p.path,
-                      describe(p.what));
+            complaints_.push_back(owner(p) + "the " + describe(p.what) +
+                                  " exists already and stays as it is");
         return {};
     }
     auto made = put_in_force(h);

@@ -16,10 +16,16 @@ public:
     /// @param book  outlives this; its end undoes everything
     explicit changes(journal& book) : book_(book) {}
 
-    /// Makes what is in `wanted` and not in force yet. What fails for a path is a warning, and the
-    /// other paths work; anything else puts back what this call has done.
+    /// Makes what is in `wanted` and not in force yet. What fails for a path is a complaint, and
+    /// the other paths work; so is a sysctl. Anything else puts back what this call has done.
     /// @return why nothing has changed
     [[nodiscard]] std::expected<void, std::string> acquire(const plan& wanted);
+
+    /// What the last acquire() could not make, or found made by somebody else.
+    [[nodiscard]] const std::vector<std::string>& complaints() const noexcept
+    {
+        return complaints_;
+    }
 
     /// Puts back what the last acquire() has done.
     void roll_back();
@@ -54,6 +60,7 @@ private:
     journal& book_;
     std::vector<held> held_;
     std::vector<move> moves_;
+    std::vector<std::string> complaints_;
 };
 
 } // namespace manypath::keeper

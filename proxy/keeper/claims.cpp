@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/keeper/claims.hpp"
 
+#include "proxy/log/log.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <iterator>
 #include <poll.h>
-#include <spdlog/fmt/fmt.h>
 #include <string_view>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -87,7 +88,7 @@ std::expected<unique_fd, std::string> open_control_socket(const std::string& pat
     if (path.size() >= sizeof(sockaddr_un::sun_path))
         return std::unexpected{path + ": too long for a socket's name"};
     const unix_address at = address_of(path);
-    struct stat status {};
+    struct stat status{};
     if (::lstat(path.c_str(), &status) == 0) {
         if (!S_ISSOCK(status.st_mode))
             return std::unexpected{path + ": exists and is no socket"};

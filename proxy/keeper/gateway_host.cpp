@@ -146,12 +146,14 @@ std::expected<plan, std::string> gateway_host::plan_for(const config::configurat
 }
 
 /// A condition that lasts is worth one line, not one per look.
-void gateway_host::log_news(const std::vector<std::string>& warnings)
+void gateway_host::log_news(const plan& steps)
 {
+    auto warnings = steps.warnings;
+    std::ranges::copy(changes_->complaints(), std::back_inserter(warnings));
     for (const auto& w : warnings)
         if (std::ranges::find(warnings_, w) == warnings_.end())
             log::warning("{}", w);
-    warnings_ = warnings;
+    warnings_ = std::move(warnings);
 }
 
 gateway_host::outcome gateway_host::switch_to(const config::configuration& wanted,
@@ -160,12 +162,11 @@ gateway_host::outcome gateway_host::switch_to(const config::configuration& wante
     const auto steps = plan_for(wanted);
     if (!steps)
         return std::unexpected{steps.error()};
-    log_news(steps->warnings);
     if (auto acquired = acquire(wanted, *steps); !acquired)
         return acquired;
+    log_news(*steps);
     auto listeners = listener_set::open(wanted, options_.threads, mptcp_, listeners_);
-    outcome done = listeners ? put_rules(intercept_chains(wanted))
-                             : outcome{std::unexpected{listeners.error()}};
+    outcome done = listeners ? put_rules(wanted) : outcome{std::unexpected{listeners.error()}};
     if (done)
         done = tell_worker(text, *listeners);
     if (!done) {
@@ -193,16 +194,18 @@ gateway_host::outcome gateway_host::acquire(const config::configuration& wanted,
 
 void gateway_host::go_back(const config::configuration& to)
 {
-    if (const auto back = put_rules(intercept_chains(to)); !back)
+    if (const auto back = put_rules(to); !back)
         log::error("the former nft rules cannot be restored: {}", back.error());
     changes_->roll_back();
     tables_.keep_only(to.paths);
 }
 
-gateway_host::outcome gateway_host::put_rules(const std::string& chains)
+gateway_host::outcome gateway_host::put_rules(const config::configuration& wanted)
 {
-    // Once there, the table stays: connections through it may live on.
-    if (chains == chains_ || (chains.empty() && !rules_))
+    std::string chains = intercept_chains(wanted);
+    if (chains.empty() && rules_)
+        chains = connection_chains();
+    if (chains == chains_)
         return {};
     if (!rules_) {
         const bool owned = ruleset::kernel_ties_tables();
@@ -258,9 +261,9 @@ void gateway_host::follow_network()
     const auto steps = plan_for(running_);
     if (!steps)
         return log::warning("{}", steps.error());
-    log_news(steps->warnings);
     if (const auto acquired = changes_->acquire(*steps); !acquired)
         return log::warning("{}", acquired.error());
+    log_news(*steps);
     changes_->release(*steps);
     changes_->repair();
 }

@@ -17,6 +17,7 @@
 #include <expected>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace manypath::keeper {
@@ -32,6 +33,10 @@ public:
 
     /// Reads the configuration file again. After an error everything is as it was.
     [[nodiscard]] std::expected<void, std::string> reload();
+
+    /// The worker asks for a reload, now or while it is being told of another one.
+    void wish_reload() noexcept { wishes_ = true; }
+    [[nodiscard]] bool take_wish() noexcept { return std::exchange(wishes_, false); }
 
     /// Adapts paths to interfaces that have come, gone or changed.
     void follow_network();
@@ -62,10 +67,10 @@ private:
     [[nodiscard]] outcome switch_to(const config::configuration& wanted, const std::string& text);
     [[nodiscard]] outcome acquire(const config::configuration& wanted, const plan& steps);
     [[nodiscard]] outcome tell_worker(const std::string& text, const listener_set& listeners);
-    [[nodiscard]] outcome put_rules(const std::string& chains);
+    [[nodiscard]] outcome put_rules(const config::configuration& wanted);
     [[nodiscard]] outcome claim_if_needed(const config::configuration& wanted);
     [[nodiscard]] std::expected<plan, std::string> plan_for(const config::configuration& wanted);
-    void log_news(const std::vector<std::string>& warnings);
+    void log_news(const plan& steps);
     void go_back(const config::configuration& to);
 
     keeper_options options_;

@@ -115,7 +115,7 @@ private:
                 reap();
                 break;
             case SIGHUP:
-                reload();
+                on_hangup();
                 break;
             default:
                 stop();
@@ -124,18 +124,37 @@ private:
         }
     }
 
-    void reload()
+    void on_hangup()
+    {
+        reload();
+        answer_wishes();
+    }
+
+    /// @return why the configuration stays as it was; empty where the new one is in force
+    std::string reload()
     {
         if (deadline_)
-            return log::info("draining; the configuration stays");
+            return "the daemon is about to end";
         notify_reloading();
         const auto done = host_.reload();
-        if (done)
+        if (done) {
             log::info("{}: the new configuration is in force", host_.file());
-        else
-            log::error("the configuration stays as it was: {}", done.error());
-        notify(done ? "READY=1\nSTATUS=" + host_.summary()
-                    : "READY=1\nSTATUS=Reload refused: " + done.error());
+            notify("READY=1\nSTATUS=" + host_.summary());
+            return {};
+        }
+        log::error("the configuration stays as it was: {}", done.error());
+        notify("READY=1\nSTATUS=Reload refused: " + done.error());
+        return done.error();
+    }
+
+    /// Wishes that came in the middle of another reload want the file as it is now.
+    void answer_wishes()
+    {
+        while (host_.take_wish()) {
+            const reloaded outcome{reload()};
+            if (const auto failed = host_.worker().talk().send(order{outcome}))
+                log::warning("the worker cannot be told of the reload: {}", failed.message());
+        }
     }
 
     void stop()
@@ -187,7 +206,8 @@ private:
             if (said.error() != std::errc::not_connected)
                 host_.worker().kill();
         } else if (std::holds_alternative<reload_wish>(*said)) {
-            reload();
+            host_.wish_reload();
+            answer_wishes();
         }
     }
 

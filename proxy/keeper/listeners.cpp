@@ -2,12 +2,12 @@
 #include "proxy/keeper/listeners.hpp"
 
 #include "common/base/mptcp_abi.hpp"
+#include "proxy/log/log.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <spdlog/fmt/fmt.h>
 #include <sys/socket.h>
 
 namespace manypath::keeper {

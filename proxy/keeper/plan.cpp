@@ -2,9 +2,9 @@
 #include "proxy/keeper/plan.hpp"
 
 #include "proxy/keeper/numbers.hpp"
+#include "proxy/log/log.hpp"
 
 #include <algorithm>
-#include <spdlog/fmt/fmt.h>
 
 namespace manypath::keeper {
 

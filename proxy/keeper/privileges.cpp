@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/keeper/privileges.hpp"
 
+#include "proxy/log/log.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -9,7 +11,6 @@
 #include <grp.h>
 #include <memory>
 #include <pwd.h>
-#include <spdlog/fmt/fmt.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <system_error>

@@ -2,10 +2,10 @@
 #include "proxy/keeper/ruleset.hpp"
 
 #include "proxy/keeper/numbers.hpp"
+#include "proxy/log/log.hpp"
 
 #include <algorithm>
 #include <iterator>
-#include <spdlog/fmt/fmt.h>
 #include <unistd.h>
 #include <vector>
 
@@ -96,21 +96,11 @@ std::string listener_rules(const config::listen& l, bool v6)
     return text;
 }
 
-} // namespace
-
-std::string intercept_chains(const config::configuration& c)
+/// A listening socket on all addresses would claim the packets of foreign connections that go to
+/// its port, so it counts for nothing here. Connections do, because they outlive the rules that
+/// began them and because preserve_source makes their address that of the client.
+std::string chains_with(const std::string& rules)
 {
-    std::string rules;
-    for (const auto& l : c.listeners)
-        if (l.mode == config::listen_mode::transparent && l.rules && l.intercept)
-            rules += listener_rules(l, false) + listener_rules(l, true);
-    const bool any = std::ranges::any_of(
-        c.listeners, [](const auto& l) { return l.mode == config::listen_mode::transparent; });
-    if (!any)
-        return {};
-    // A listening socket on all addresses would claim the packets of foreign connections that go
-    // to its port, so it counts for nothing here. Connections do, because they outlive the rules
-    // that began them and because preserve_source makes their address that of the client.
     return fmt::format("  chain prerouting {{\n"
                        "    type filter hook prerouting priority mangle; policy accept;\n"
                        "    meta l4proto != tcp accept\n"
@@ -123,6 +113,22 @@ std::string intercept_chains(const config::configuration& c)
                        "{}"
                        "  }}\n",
                        intercept_mark, rules);
+}
+
+} // namespace
+
+std::string intercept_chains(const config::configuration& c)
+{
+    std::string rules;
+    for (const auto& l : c.listeners)
+        if (l.mode == config::listen_mode::transparent && l.rules && l.intercept)
+            rules += listener_rules(l, false) + listener_rules(l, true);
+    return rules.empty() ? rules : chains_with(rules);
+}
+
+std::string connection_chains()
+{
+    return chains_with("");
 }
 
 std::expected<ruleset, std::string> ruleset::create(bool owned)

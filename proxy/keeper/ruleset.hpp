@@ -21,6 +21,9 @@ inline constexpr const char* table_name = "manypath"; ///< family inet
 /// @return empty where there is none
 [[nodiscard]] std::string intercept_chains(const config::configuration& c);
 
+/// The chains for connections that live on when the last such listener has gone.
+[[nodiscard]] std::string connection_chains();
+
 class ruleset {
 public:
     /// Makes the empty table. Until the first rules nothing is intercepted.

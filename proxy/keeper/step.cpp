@@ -247,7 +247,7 @@ outcome undo_one(const nft_table& t)
 
 outcome undo_one(const socket_file& s)
 {
-    struct stat status {};
+    struct stat status{};
     if (::lstat(s.path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode))
         return {};
     return ignore_absence(::unlink(s.path.c_str()));

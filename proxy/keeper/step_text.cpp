@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/keeper/step.hpp"
 
+#include "proxy/log/log.hpp"
+
 #include <iterator>
-#include <spdlog/fmt/fmt.h>
 #include <sstream>
 
 namespace manypath::keeper {

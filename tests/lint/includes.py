@@ -33,7 +33,7 @@ OURS = {
                     "proxy/log", "proxy/relay", "proxy/transport"],
     # The privileged half shares nothing with the data path but the configuration.
     "proxy/keeper": ["common/base", "proxy/async", "proxy/config", "proxy/kernel/mptcp_socket.hpp",
-                     "proxy/kernel/path_manager.hpp", "proxy/log"],
+                     "proxy/kernel/netlink.hpp", "proxy/kernel/path_manager.hpp", "proxy/log"],
     "proxy/control": ["proxy/async", "proxy/config", "proxy/log", "proxy/transport"],
     "proxy/ctl": ["proxy/async", "proxy/control"],
     # Wires the parts together and has no algorithm of its own.
