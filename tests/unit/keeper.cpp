@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "proxy/keeper/changes.hpp"
 #include "proxy/keeper/channel.hpp"
+#include "proxy/keeper/journal.hpp"
+#include "proxy/keeper/numbers.hpp"
+#include "proxy/keeper/plan.hpp"
+#include "proxy/keeper/ruleset.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <fcntl.h>
+#include <filesystem>
+#include <fstream>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <thread>
@@ -21,7 +29,7 @@ unique_fd distinct_file()
 
 ino_t inode(const unique_fd& fd)
 {
-    struct stat s {};
+    struct stat s{};
     REQUIRE(::fstat(fd.get(), &s) == 0);
     return s.st_ino;
 }
@@ -116,4 +124,240 @@ TEST_CASE("a message of the wrong direction is refused", "[keeper]")
     CHECK_FALSE(pair->first.send(order{drain{}}));
     CHECK(pair->first.receive_order().error() == std::errc::bad_message);
     CHECK(pair->second.receive_report().error() == std::errc::bad_message);
+}
+
+namespace {
+
+/// A directory that goes with the test.
+class scratch {
+public:
+    scratch() { REQUIRE(::mkdtemp(name_.data()) != nullptr); }
+    scratch(const scratch&) = delete;
+    scratch& operator=(const scratch&) = delete;
+    ~scratch() { std::filesystem::remove_all(name_); }
+    [[nodiscard]] std::string file(const char* name) const { return name_ + "/" + name; }
+
+private:
+    std::string name_ = "/tmp/manypath-unit-XXXXXX";
+};
+
+ip_address address(const char* text)
+{
+    return asio::ip::make_address(text);
+}
+
+std::vector<step> one_of_each()
+{
+    return {
+        policy_rule{.v6 = false, .from = address("198.18.1.1"), .table = 1000, .priority = 17001},
+        policy_rule{.v6 = true, .from = std::nullopt, .table = 999, .priority = 17000},
+        route{.kind = route_kind::unicast,
+              .table = 1000,
+              .to = {address("198.18.1.0"), 24},
+              .gateway = std::nullopt,
+              .interface = 7,
+              .metric = 3},
+        route{.kind = route_kind::unreachable,
+              .table = 1001,
+              .to = {address("::"), 0},
+              .gateway = address("2001:db8::1")},
+        path_endpoint{
+            .address = address("2001:db8::9"),
+            .interface = 3,
+            .flags = {.subflow = true, .signal = false, .backup = true, .fullmesh = false},
+            .id = 255},
+        raised_limits{.before = {2, 0}, .after = {8, 3}},
+        sysctl_setting{"net/ipv4/conf/lan.5/src_valid_mark", "1", "0"},
+        nft_table{"manypath"},
+        socket_file{"/run/many path/control.sock"},
+        directory{"/run/many path"},
+    };
+}
+
+config::configuration two_paths()
+{
+    config::configuration c;
+    for (const char* name : {"wan0", "wan1"}) {
+        config::path p;
+        p.name = name;
+        p.interface = name;
+        c.paths.push_back(p);
+    }
+    return c;
+}
+
+/// wan0 (2) and wan1 (3) with a default route each, lan0 (4) with a network behind a router.
+network_state network_of_three()
+{
+    const auto to_main = [](const char* to, unsigned length, std::uint32_t interface,
+                            std::optional<ip_address> gateway) {
+        return route{.kind = route_kind::unicast,
+                     .table = 254,
+                     .to = {address(to), length},
+                     .gateway = gateway,
+                     .interface = interface};
+    };
+    network_state n;
+    n.links = {{1, "lo", true}, {2, "wan0", true}, {3, "wan1", true}, {4, "lan0", true}};
+    n.addresses = {{2, address("198.18.0.1"), true},
+                   {3, address("198.18.1.1"), true},
+                   {3, address("fe80::1"), false},
+                   {4, address("198.18.4.1"), true}};
+    n.main_routes = {to_main("0.0.0.0", 0, 2, address("198.18.0.254")),
+                     to_main("0.0.0.0", 0, 3, address("198.18.1.254")),
+                     to_main("198.18.0.0", 24, 2, std::nullopt),
+                     to_main("198.18.1.0", 24, 3, std::nullopt),
+                     to_main("198.18.4.0", 24, 4, std::nullopt),
+                     to_main("198.19.0.0", 16, 4, address("198.18.4.9"))};
+    return n;
+}
+
+/// "DESTINATION/LENGTH via INTERFACE" of all routes of a table.
+std::vector<std::string> routes_in(const plan& p, std::uint32_t table)
+{
+    std::vector<std::string> found;
+    for (const auto& s : p.steps)
+        if (const auto* r = std::get_if<route>(&s.what); r != nullptr && r->table == table)
+            found.push_back(r->to.address.to_string() + "/" + std::to_string(r->to.length) +
+                            " via " + std::to_string(r->interface));
+    std::ranges::sort(found);
+    return found;
+}
+
+} // namespace
+
+TEST_CASE("every kind of step survives the journal's text", "[keeper]")
+{
+    for (const step& s : one_of_each()) {
+        CAPTURE(to_line(s));
+        const auto parsed = parse_line(to_line(s));
+        REQUIRE(parsed);
+        CHECK(*parsed == s);
+    }
+    CHECK_FALSE(parse_line(""));
+    CHECK_FALSE(parse_line("rule 4 17000"));
+    CHECK_FALSE(parse_line("route 0 1000 nonsense 24 0 0 -"));
+    CHECK_FALSE(parse_line("unknown 1 2 3"));
+}
+
+// Goal: what was undone at run time is not undone a second time at the end.
+TEST_CASE("the journal remembers steps until they are forgotten", "[keeper]")
+{
+    const scratch place;
+    auto book = journal::open(place.file("j"));
+    REQUIRE(book);
+    const auto steps = one_of_each();
+    std::vector<std::uint64_t> numbers;
+    for (const step& s : steps)
+        numbers.push_back(book->record(s).value());
+    book->forget(numbers[1]);
+    book->forget(numbers[4]);
+    const auto pending = book->pending();
+    REQUIRE(pending.size() == steps.size() - 2);
+    CHECK(pending[0].what == steps[0]);
+    CHECK(pending[1].what == steps[2]);
+    CHECK(book->is_of_this_network());
+}
+
+// Goal: the end leaves an empty place. Method: steps that need no privilege.
+TEST_CASE("undoing everything removes files, directory and the journal itself", "[keeper]")
+{
+    const scratch place;
+    const std::string made = place.file("run");
+    REQUIRE(std::filesystem::create_directory(made));
+    auto book = journal::open(made + "/control.sock.undo");
+    REQUIRE(book);
+    REQUIRE(book->record(directory{made}));
+    REQUIRE(book->record(socket_file{made + "/control.sock"})); // never made
+    book->undo_all();
+    CHECK_FALSE(std::filesystem::exists(made));
+}
+
+TEST_CASE("the undo of a socket leaves a file of another kind alone", "[keeper]")
+{
+    const scratch place;
+    std::ofstream{place.file("control.sock")} << "precious";
+    CHECK(undo(socket_file{place.file("control.sock")}));
+    CHECK(std::filesystem::exists(place.file("control.sock")));
+}
+
+// Goal: leftovers of another boot are not taken for changes of this one.
+TEST_CASE("a journal of another network is thrown away, not undone", "[keeper]")
+{
+    const scratch place;
+    const std::string innocent = place.file("innocent");
+    REQUIRE(std::filesystem::create_directory(innocent));
+    std::ofstream{place.file("j")} << "manypath-undo-1 another-boot:1\n1 directory " << innocent
+                                   << "\n";
+    auto book = journal::open(place.file("j"));
+    REQUIRE(book);
+    CHECK_FALSE(book->is_of_this_network());
+    book->undo_leftovers();
+    CHECK(std::filesystem::exists(innocent));
+    CHECK(book->pending().empty());
+}
+
+// Goal: a path's traffic leaves by the path, and clients' networks stay reachable.
+TEST_CASE("a path's table has its own network, the clients' and its own way out", "[keeper]")
+{
+    path_tables tables;
+    const plan p = make_plan(two_paths(), network_of_three(), tables, {});
+    CHECK(p.warnings.empty());
+    CHECK(routes_in(p, 1000) ==
+          std::vector<std::string>{"0.0.0.0/0 via 0", "0.0.0.0/0 via 2", "198.18.0.0/24 via 2",
+                                   "198.18.4.0/24 via 4", "198.19.0.0/16 via 4"});
+    CHECK(routes_in(p, 1001) ==
+          std::vector<std::string>{"0.0.0.0/0 via 0", "0.0.0.0/0 via 3", "198.18.1.0/24 via 3",
+                                   "198.18.4.0/24 via 4", "198.19.0.0/16 via 4"});
+}
+
+TEST_CASE("a path without interface or address is a warning and no step", "[keeper]")
+{
+    path_tables tables;
+    auto network = network_of_three();
+    network.links.erase(network.links.begin() + 1);
+    auto c = two_paths();
+    c.paths[1].addresses = {address("203.0.113.1")};
+    const plan p = make_plan(c, network, tables, {});
+    CHECK(p.steps.empty());
+    CHECK(p.warnings.size() == 3);
+    CHECK(p.warnings[0].find("path \"wan0\": there is no interface wan0") == 0);
+    CHECK(p.warnings[1].find("203.0.113.1 is no address of wan1") != std::string::npos);
+}
+
+TEST_CASE("a path keeps its table when another one goes", "[keeper]")
+{
+    path_tables tables;
+    auto c = two_paths();
+    (void)make_plan(c, network_of_three(), tables, {});
+    c.paths.erase(c.paths.begin());
+    tables.keep_only(c.paths);
+    const plan p = make_plan(c, network_of_three(), tables, {});
+    CHECK(routes_in(p, 1000).empty());
+    CHECK(std::ranges::count(routes_in(p, 1001), "0.0.0.0/0 via 3") == 1);
+}
+
+// Goal: MP_JOINs reach a listener of their own port; the kernel refuses them elsewhere.
+TEST_CASE("intercepted MPTCP keeps its port, intercepted TCP goes to one", "[keeper]")
+{
+    config::configuration c;
+    config::listen l;
+    l.mode = config::listen_mode::transparent;
+    l.intercept = config::intercept{.interfaces = {"lan0"}, .ports = {{80, 81}}, .except = {}};
+    const asio::ip::address any = asio::ip::address_v4{};
+    l.addresses = {{any, 80}, {any, 81}};
+    l.accept = protocol::mptcp;
+    c.listeners = {l};
+    const std::string mptcp = intercept_chains(c);
+    CHECK(mptcp.find("tcp dport 80 tproxy ip to :80 ") != std::string::npos);
+    CHECK(mptcp.find("tcp dport 81 tproxy ip to :81 ") != std::string::npos);
+    c.listeners[0].accept = protocol::tcp;
+    const std::string tcp = intercept_chains(c);
+    CHECK(tcp.find("tcp dport { 80-81 } tproxy ip to :80 ") != std::string::npos);
+    CHECK(tcp.find("to :81") == std::string::npos);
+    c.listeners[0].rules = false;
+    CHECK(intercept_chains(c).empty());
+    c.listeners[0].rules = true;
+    c.listeners[0].mode = config::listen_mode::forward;
+    CHECK(intercept_chains(c).empty());
 }
