@@ -32,6 +32,13 @@ int refuse(const std::string& program, const exec_refusal& refusal)
     return refusal.status;
 }
 
+/// Without PATH, what execvp(3) takes; its current directory is left out.
+std::string_view search_path(const environment& variables)
+{
+    const std::string_view path = lookup(variables, "PATH");
+    return path.empty() ? "/bin:/usr/bin" : path;
+}
+
 /// Takes this process's place, or says why not.
 int replace_by(const std::string& path, std::vector<std::string> arguments, environment variables)
 {
@@ -72,7 +79,7 @@ int run(const run_options& options)
         return status_own_failure;
     }
     const std::string& name = options.command.front();
-    const auto path = find_program(name, lookup(variables, "PATH"));
+    const auto path = find_program(name, search_path(variables));
     if (!path)
         return refuse(name, path.error());
 

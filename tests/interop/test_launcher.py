@@ -257,6 +257,12 @@ class status(unittest.TestCase):
         self.assertEqual(done.returncode, 125)
         self.assertIn("/nowhere/libmanypath.so", done.stderr)
 
+    def test_an_empty_environment_is_enough(self):
+        done = subprocess.run([program("manypath"), "run", "env"], env={}, capture_output=True,
+                              text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("libmanypath.so", done.stdout)
+
     def test_wrong_usage_ends_with_2(self):
         for arguments in ((), ("run",), ("run", "--nonsense", "true"), ("check", "host"),
                           ("connect",), ("nonsense",)):
