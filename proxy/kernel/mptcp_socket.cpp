@@ -130,6 +130,8 @@ bool read_full_info(int fd, mptcp_status& status)
         entries.resize(full.num_subflows);
         counters.resize(full.num_subflows);
     }
+    if ((full.head.flags & abi::info_flag_fallback) != 0)
+        return false;
     status.token = full.head.token;
     for (std::size_t i = 0; i < full.num_subflows; ++i)
         add_subflow(status, entries[i].addresses, counters[i]);
@@ -196,12 +198,17 @@ bool refuses_mptcp(const std::error_code& error) noexcept
 mptcp_status query_mptcp(int fd)
 {
     mptcp_status status;
+    if (read_full_info(fd, status)) { // one call where the connection lives and the kernel is new
+        status.opened_as_mptcp = true;
+        status.speaks_mptcp = true;
+        return status;
+    }
     int protocol = 0;
     if (!read_option(fd, SOL_SOCKET, SO_PROTOCOL, protocol))
         return status;
     status.opened_as_mptcp = protocol == abi::ipproto_mptcp;
     status.speaks_mptcp = status.opened_as_mptcp && speaks_mptcp(fd);
-    if (status.speaks_mptcp && !read_full_info(fd, status))
+    if (status.speaks_mptcp)
         read_separately(fd, status);
     return status;
 }

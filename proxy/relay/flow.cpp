@@ -10,8 +10,8 @@ namespace manypath {
 
 namespace {
 
-/// One turn: some 100 us of work, so that a thread's other connections wait no longer.
-constexpr std::uint64_t turn_bytes = 1024 * 1024;
+/// One turn: some 200 us of work, so that a thread's other connections wait no longer.
+constexpr std::uint64_t turn_bytes = 2 * 1024 * 1024;
 
 /// What a copying read is given while splicing is possible, and the least for which it pays.
 constexpr std::size_t short_read_bytes = 16 * 1024;

@@ -38,8 +38,8 @@ public:
     /// Bytes to deliver before anything that is read.
     void deliver_first(std::vector<std::byte> bytes) { kept_ = std::move(bytes); }
 
-    /// Moves bytes until one side blocks or this connection has had its turn of about a
-    /// megabyte; then it says wants_source although there may be more.
+    /// Moves bytes until one side blocks or this connection has had its turn of a few
+    /// megabytes; then it says wants_source although there may be more.
     /// @param ec  the failed stream's error; untouched otherwise
     flow_state run(stream& source, stream& sink, error_code& ec);
 
