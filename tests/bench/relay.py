@@ -182,21 +182,24 @@ class Bench:
         return [float(number) for number in done.stdout.split()]
 
     def transfer(self, peer, pair, what):
-        """@return (bits per second, CPU seconds per GB) or None where the transfer stood still"""
+        """@return (bytes per second, CPU seconds per byte) or None where the transfer stood still"""
+        return self.with_cpu(peer, pair, what, lambda stalled, _: stalled)
+
+    def with_cpu(self, peer, pair, what, is_failure):
+        """@return (amount per second, the relay's CPU seconds per amount) or None"""
         before = cpu_of_children()
         with peer.running(pair) as process:
             started = cpu_of_children()
-            moved, took, stalled = self.load(what, pair, process is None)
+            amount, took, failures = self.load(what, pair, process is None)
             load = cpu_of_children() - started
-        if stalled:
+        if is_failure(failures, amount):
             return None
-        return moved * 8 / took, (cpu_of_children() - before - load) / (moved / 1e9)
+        return amount / took, (cpu_of_children() - before - load) / amount
 
     def connections(self, peer, pair):
-        """@return connections per second, or None where more than one in a hundred failed"""
-        with peer.running(pair) as process:
-            done, took, failed = self.load("connect", pair, process is None)
-        return None if failed > done / 100 else done / took
+        """@return (connections per second, CPU seconds per connection), or None where more than
+        one in a hundred failed"""
+        return self.with_cpu(peer, pair, "connect", lambda failed, done: failed > done / 100)
 
     def idle_memory(self, peer, pair):
         """@return bytes of resident memory per idle connection"""
@@ -282,9 +285,10 @@ def describe(kind, values, base):
     if kind in ("download", "upload"):
         rate, reference = median(values, 0), median(base, 0)
         ratio = f"{rate / reference:6.2f} of direct" if reference else ""
-        return f"{rate / 1e9:7.2f} Gbit/s {ratio}   {median(values, 1):6.3f} CPU s/GB"
+        return f"{rate * 8 / 1e9:7.2f} Gbit/s {ratio}   {median(values, 1) * 1e9:6.3f} CPU s/GB"
     if kind == "connect":
-        return f"{median(values):9.0f} connections/s"
+        return (f"{median(values, 0):9.0f} connections/s"
+                f"   {median(values, 1) * 1e6:6.1f} CPU us/connection")
     return f"{median(values):9.0f} bytes per connection"
 
 
