@@ -134,7 +134,8 @@ gateway_host::outcome gateway_host::claim_if_needed(const config::configuration&
     if (!claimed)
         return std::unexpected{claimed.error()};
     claim_ = std::move(*claimed);
-    return {};
+    // The claim has to last until everything is undone.
+    return janitor_ ? restart_janitor() : outcome{};
 }
 
 std::expected<plan, std::string> gateway_host::plan_for(const config::configuration& wanted)

@@ -52,6 +52,7 @@ public:
     [[nodiscard]] worker_process& worker() { return *worker_; }
     void worker_has_ended() noexcept { worker_lives_ = false; }
     [[nodiscard]] pid_t janitor_pid() const noexcept { return janitor_->pid(); }
+    void janitor_has_ended() noexcept { janitor_->has_ended(); }
     [[nodiscard]] std::expected<void, std::string> restart_janitor();
 
     [[nodiscard]] const std::string& file() const noexcept { return options_.file; }

@@ -27,7 +27,7 @@ void ignore_signals()
     (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-void wait_for_end(int pipe)
+void wait_for_end_of(int pipe)
 {
     std::array<char, 64> ignored{};
     for (;;) {
@@ -68,6 +68,10 @@ std::expected<janitor, std::string> janitor::start(journal& book, int lock)
 
 std::expected<void, std::string> janitor::restart(int lock)
 {
+    if (pid_ > 0) {
+        (void)::kill(pid_, SIGKILL);
+        wait_for_end();
+    }
     const pid_t child = ::fork();
     if (child < 0)
         return std::unexpected{std::generic_category().message(errno)};
@@ -78,7 +82,7 @@ std::expected<void, std::string> janitor::restart(int lock)
     ignore_signals();
     ::prctl(PR_SET_NAME, "manypath-undo");
     close_all_but({janitors_end_.get(), book_->native_handle(), lock});
-    wait_for_end(janitors_end_.get());
+    wait_for_end_of(janitors_end_.get());
     book_->undo_all();
     ::_exit(EXIT_SUCCESS);
 }
@@ -87,6 +91,11 @@ void janitor::finish()
 {
     keepers_end_.reset();
     janitors_end_.reset();
+    wait_for_end();
+}
+
+void janitor::wait_for_end()
+{
     if (pid_ > 0)
         while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
         }

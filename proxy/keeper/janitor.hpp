@@ -23,10 +23,11 @@ public:
     /// @param lock  kept open by the janitor until all is undone; -1 for none
     [[nodiscard]] static std::expected<janitor, std::string> start(journal& book, int lock);
 
-    /// Starts another after the death of the first.
+    /// Starts another, in the place of the first if that still lives.
     [[nodiscard]] std::expected<void, std::string> restart(int lock);
 
-    [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    [[nodiscard]] pid_t pid() const noexcept { return pid_; } ///< -1 after has_ended()
+    void has_ended() noexcept { pid_ = -1; }                  ///< somebody has waited for it
 
     /// The end of the pipe that the worker has to inherit, so that nothing is undone under it.
     [[nodiscard]] int alive_pipe() const noexcept { return keepers_end_.get(); }
@@ -39,6 +40,8 @@ private:
         : book_(&book), janitors_end_(std::move(janitors_end)), keepers_end_(std::move(keepers_end))
     {
     }
+
+    void wait_for_end();
 
     journal* book_;
     unique_fd janitors_end_;

@@ -178,6 +178,7 @@ private:
             } else if (pid == host_.janitor_pid()) {
                 log::warning("the process that undoes everything at the end {}; starting another",
                              describe_end(how));
+                host_.janitor_has_ended();
                 if (const auto again = host_.restart_janitor(); !again)
                     log::error("it does not start: {}", again.error());
             }

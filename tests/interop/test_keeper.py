@@ -248,6 +248,15 @@ class how_it_ends(unittest.TestCase):
             self.assertEqual(daemon.gateway.stop(), 0)
             self.assertEqual(snapshot(daemon.host), daemon.before)
 
+    def test_what_a_reload_added_goes_as_well(self):
+        with Lab() as lab:
+            daemon = Daemon(lab, FORWARD.replace("{name}", "a").replace("{port}", "4001"))
+            daemon.reload(PATHS + TRANSPARENT, "the new configuration is in force")
+            self.assertIn("tproxy", snapshot(daemon.host)["nft"])
+            os.kill(daemon.keeper, signal.SIGKILL)
+            daemon.gateway.process.wait(10)
+            self.assert_clean(daemon)
+
     def test_ctrl_c_ends_it_in_order(self):
         with Lab() as lab:
             daemon = Daemon(lab)
