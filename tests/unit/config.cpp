@@ -23,6 +23,49 @@ const std::string proxy = "[[listen]]\n"
                           "address = \"127.0.0.1:1080\"\n"
                           "\n";
 
+/// Every table and nearly every key.
+const std::string complete = R"(
+backend = "kernel"
+[[path]]
+name = "fibre"
+interface = "wan0"
+address = ["198.18.1.1", "2001:db8:1::1"]
+gateway = ["198.18.1.254", "fe80::1"]
+flags = ["subflow", "backup"]
+[[path]]
+name = "lte"
+interface = "wan1"
+[[listen]]
+name = "lan"
+mode = "transparent"
+address = ["0.0.0.0:1081", "[::]:1081"]
+accept = "tcp"
+dial = "mptcp"
+intercept = { interfaces = ["lan0"], ports = ["1-1080", "1082-65535"], except = ["198.18.0.53"] }
+preserve_source = true
+allow = ["198.18.0.0/15", "2001:db8::/32"]
+[[listen]]
+name = "edge"
+mode = "forward"
+address = "198.51.100.1:443"
+accept = "mptcp"
+dial = "tcp"
+to = "farm.example.net:443"
+[timeouts]
+connect = 5
+idle = 60
+half_close = 10
+drain = 3
+[engine]
+attach = "auto"
+congestion = "olia"
+scheduler = "blest"
+checksum = true
+[control]
+socket = "/tmp/x.sock"
+metrics = ""
+)";
+
 /// The beginning of a listener with one address; what follows stands in line 5.
 std::string listener(const std::string& mode, const std::string& more)
 {
@@ -76,47 +119,7 @@ asio::ip::address address(const char* text)
 // Goal: the file of the manual becomes the values that the daemon works with.
 TEST_CASE("a complete configuration becomes values", "[config]")
 {
-    const auto c = accepted(R"(
-backend = "kernel"
-[[path]]
-name = "fibre"
-interface = "wan0"
-address = ["198.18.1.1", "2001:db8:1::1"]
-gateway = ["198.18.1.254", "fe80::1"]
-flags = ["subflow", "backup"]
-[[path]]
-name = "lte"
-interface = "wan1"
-[[listen]]
-name = "lan"
-mode = "transparent"
-address = ["0.0.0.0:1081", "[::]:1081"]
-accept = "tcp"
-dial = "mptcp"
-intercept = { interfaces = ["lan0"], ports = ["1-1080", "1082-65535"], except = ["198.18.0.53"] }
-preserve_source = true
-allow = ["198.18.0.0/15", "2001:db8::/32"]
-[[listen]]
-name = "edge"
-mode = "forward"
-address = "198.51.100.1:443"
-accept = "mptcp"
-dial = "tcp"
-to = "farm.example.net:443"
-[timeouts]
-connect = 5
-idle = 60
-half_close = 10
-drain = 3
-[engine]
-attach = "auto"
-congestion = "olia"
-scheduler = "blest"
-checksum = true
-[control]
-socket = "/tmp/x.sock"
-metrics = ""
-)");
+    const auto c = accepted(complete);
     CHECK(c.backend == backend_choice::kernel);
     REQUIRE(c.paths.size() == 2);
     CHECK(c.paths[0].addresses == std::vector{address("198.18.1.1"), address("2001:db8:1::1")});
