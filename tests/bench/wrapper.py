@@ -9,7 +9,6 @@ comparison is a program that asks for MPTCP itself: what remains is the library'
 SPDX-License-Identifier: Apache-2.0
 """
 
-import os
 import statistics
 import subprocess
 import sys
@@ -17,8 +16,8 @@ from pathlib import Path
 
 from support import MissingPrerequisite, program
 
-TCP, MPTCP = "0", "262"
-STARTS_PER_ROUND = 100
+SOCKET_ROUNDS = 100  # per round of this program
+START_ROUNDS = 50
 
 
 def mptcpize():
@@ -29,48 +28,24 @@ def mptcpize():
     return str(found[0])
 
 
-def socket_cost(cost, library, protocol):
-    env = {**os.environ, **({"LD_PRELOAD": library} if library else {})}
-    return float(subprocess.check_output([cost, "socket", protocol], env=env))
-
-
-def table(title, unit, candidates, medians, reference):
-    print(f"\n{title}")
-    for name in candidates:
-        print(f"  {name:<28}{medians[name]:>10.1f} {unit}"
-              f"{medians[name] / medians[reference]:>9.3f}")
-
-
-def bench_socket(cost, rounds):
-    candidates = {
-        "TCP, plain": (None, TCP),
-        "MPTCP, asked for directly": (None, MPTCP),
-        "libmanypath.so": (program("libmanypath.so"), TCP),
-        "mptcpize": (mptcpize(), TCP),
-    }
-    samples = {name: [] for name in candidates}
-    for _ in range(rounds):
-        for name, (library, protocol) in candidates.items():
-            samples[name].append(socket_cost(cost, library, protocol))
-    medians = {name: statistics.median(values) for name, values in samples.items()}
-    table("socket()", "ns", candidates, medians, "MPTCP, asked for directly")
-
-
-def bench_start(cost, rounds):
-    candidates = ["plain", "libmanypath.so", "mptcpize"]
-    out = subprocess.check_output(
-        [cost, "start", str(rounds * STARTS_PER_ROUND), program("libmanypath.so"), mptcpize()],
-        text=True)
+def compare(title, unit, what, rounds, own_candidates):
+    """Runs tests/preload/cost.c and prints medians, and ratios to its last own candidate."""
+    out = subprocess.check_output([program("preload_cost"), what, str(rounds),
+                                   program("libmanypath.so"), mptcpize()], text=True)
+    names = [*own_candidates, "libmanypath.so", "mptcpize"]
     columns = zip(*(map(float, line.split()) for line in out.splitlines()))
-    medians = dict(zip(candidates, map(statistics.median, columns)))
-    table("start of /bin/true", "us", candidates, medians, "plain")
+    medians = dict(zip(names, map(statistics.median, columns), strict=True))
+    reference = medians[own_candidates[-1]]
+    print(f"\n{title}")
+    for name, median in medians.items():
+        print(f"  {name:<28}{median:>10.1f} {unit}{median / reference:>9.3f}")
 
 
 def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    cost = program("preload_cost")
-    bench_socket(cost, rounds)
-    bench_start(cost, rounds)
+    compare("socket()", "ns", "socket", rounds * SOCKET_ROUNDS,
+            ["TCP, plain", "MPTCP, asked for directly"])
+    compare("start of /bin/true", "us", "start", rounds * START_ROUNDS, ["plain"])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-/* cost.c: times what a preload library costs a program.
+/* cost.c: times what a preload library costs a program, all candidates in turn, one line per round.
  *
- *     preload_cost socket PROTOCOL        nanoseconds per socket() call, as one number
- *     preload_cost start COUNT LIBRARY…   microseconds from spawn to exit of /bin/true, plain and
- *                                         under each library in turn: one line per round
- * SPDX-License-Identifier: Apache-2.0
+ *     preload_cost socket ROUNDS LIBRARY…   nanoseconds per socket(): TCP and MPTCP from libc, then
+ *                                           TCP from each library, loaded into this process
+ *     preload_cost start ROUNDS LIBRARY…    microseconds from spawn to exit of /bin/true: plain,
+ * then under each library SPDX-License-Identifier: Apache-2.0
  */
+#include <dlfcn.h>
 #include <netinet/in.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -15,7 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { sockets_at_once = 500, rounds = 20 };
+enum { sockets_at_once = 100, protocol_mptcp = 262 };
+
+typedef int socket_function(int, int, int);
 
 static double now_ns(void)
 {
@@ -24,23 +27,26 @@ static double now_ns(void)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-/* The best round: what disturbs a round only ever makes it longer. */
-static int time_socket(int protocol)
+static double time_socket(socket_function* open_socket, int protocol)
 {
-    static int fds[sockets_at_once];
-    double best = 1e18;
-    for (int round = 0; round < rounds; ++round) {
-        const double begin = now_ns();
-        for (int i = 0; i < sockets_at_once; ++i)
-            fds[i] = socket(AF_INET, SOCK_STREAM, protocol);
-        const double took = now_ns() - begin;
-        best = took < best ? took : best;
-        for (int i = 0; i < sockets_at_once; ++i)
-            if (fds[i] < 0 || close(fds[i]) != 0)
-                return 1;
-    }
-    printf("%.1f\n", best / sockets_at_once);
-    return 0;
+    int fds[sockets_at_once];
+    const double begin = now_ns();
+    for (int i = 0; i < sockets_at_once; ++i)
+        fds[i] = open_socket(AF_INET, SOCK_STREAM, protocol);
+    const double took = now_ns() - begin;
+    for (int i = 0; i < sockets_at_once; ++i)
+        if (fds[i] < 0 || close(fds[i]) != 0)
+            exit(1);
+    return took / sockets_at_once;
+}
+
+static socket_function* socket_of(const char* library)
+{
+    void* handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    void* found = handle != NULL ? dlsym(handle, "socket") : NULL;
+    if (found == NULL)
+        exit(1);
+    return (socket_function*)found;
 }
 
 static double time_start(const char* library)
@@ -60,17 +66,33 @@ static double time_start(const char* library)
     return (now_ns() - begin) / 1e3;
 }
 
+/* The n-th candidate: what libc offers first, then the libraries. */
+static double time_candidate(int sockets, int n, char** libraries)
+{
+    if (!sockets)
+        return time_start(n == 0 ? "" : libraries[n - 1]);
+    if (n < 2)
+        return time_socket(socket, n == 0 ? 0 : protocol_mptcp);
+    return time_socket(socket_of(libraries[n - 2]), 0);
+}
+
 int main(int count, char** arguments)
 {
-    if (count == 3 && strcmp(arguments[1], "socket") == 0)
-        return time_socket(atoi(arguments[2]));
-    if (count < 3 || strcmp(arguments[1], "start") != 0)
+    enum { most_candidates = 16 };
+    double took[most_candidates];
+    const int sockets = count > 2 && strcmp(arguments[1], "socket") == 0;
+    const int candidates = count - 3 + (sockets ? 2 : 1);
+    if (count < 3 || candidates > most_candidates ||
+        (!sockets && strcmp(arguments[1], "start") != 0))
         return 2;
-    for (int round = atoi(arguments[2]); round > 0; --round) {
-        printf("%.1f", time_start(""));
-        for (int i = 3; i < count; ++i)
-            printf(" %.1f", time_start(arguments[i]));
-        printf("\n");
+    for (long round = strtol(arguments[2], NULL, 10); round > 0; --round) {
+        /* Each comes first in its turn, because the first finds other caches than the last. */
+        for (int i = 0; i < candidates; ++i) {
+            const int n = (int)((i + round) % candidates);
+            took[n] = time_candidate(sockets, n, arguments + 3);
+        }
+        for (int n = 0; n < candidates; ++n)
+            printf("%.1f%c", took[n], n + 1 < candidates ? ' ' : '\n');
     }
     return 0;
 }
