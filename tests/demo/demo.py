@@ -25,7 +25,7 @@ from support.programs import start_iperf3, start_nginx
 MEBIBYTE = 1 << 20
 SIZE = 24 * MEBIBYTE
 LONG_SIZE = 48 * MEBIBYTE
-IPERF_SECONDS = 4
+IPERF_SECONDS = 3
 SHOWN_COUNTERS = ("MPCapableSYNTX", "MPCapableSYNACKRX", "MPJoinSynAckRx", "MPJoinAckRx")
 
 CONFIGURATION = """
@@ -207,7 +207,7 @@ def main():
         stage.cut_in_mid_download("through manypathd", ())
         gateway.stop()
         stage.cut_in_mid_download("manypath run", stage.wrapper)
-    note(f"\n  {time.monotonic() - started:.0f} s; all namespaces, rules and processes are gone.")
+    heading(f"{time.monotonic() - started:.0f} s; all namespaces, rules and processes are gone.")
 
 
 if __name__ == "__main__":
