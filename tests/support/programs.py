@@ -69,9 +69,10 @@ class Gateway:
 
     @param toml     the configuration; [control] is added when it is not there
     @param options  further arguments of the daemon
+    @param wrapper  a command line in front of it, e.g. ("prlimit", "--nofile=100:100")
     """
 
-    def __init__(self, host, toml, *options, expect_ready=True, env=None, wait=15):
+    def __init__(self, host, toml, *options, expect_ready=True, env=None, wait=15, wrapper=()):
         self.host = host
         self.lab = host.lab
         number = len(list(self.lab.directory.glob("manypathd-*.toml")))
@@ -82,7 +83,7 @@ class Gateway:
         self.write(toml)
         with self._notify_socket(number) as notify, open(self.log_file, "wb") as log:
             self.process = host.spawn(
-                program("manypathd"), "--config", self.file, *options, stdout=log,
+                *wrapper, program("manypathd"), "--config", self.file, *options, stdout=log,
                 stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 env={**os.environ, "NOTIFY_SOCKET": notify.getsockname(), **(env or {})})
             if expect_ready:
