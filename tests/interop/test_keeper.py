@@ -264,6 +264,30 @@ class how_it_ends(unittest.TestCase):
             self.assertEqual(daemon.gateway.process.wait(10), 0)
             self.assert_clean(daemon)
 
+    def test_a_second_sigterm_aborts_what_the_first_one_drains(self):
+        with Lab() as lab:
+            daemon = Daemon(lab)
+            web = Server(daemon.server, mptcp=True)
+            with peers.connect(daemon.client, web.address()) as sock:
+                sock.sendall(b"echo\n")
+                os.kill(daemon.keeper, signal.SIGTERM)
+                wait_until(lambda: "draining" in daemon.gateway.log(), what="draining")
+                sock.sendall(b"still here")
+                self.assertEqual(sock.recv(10, socket.MSG_WAITALL), b"still here")
+                self.assertIsNone(daemon.gateway.process.poll())
+                os.kill(daemon.keeper, signal.SIGTERM)
+                self.assertEqual(daemon.gateway.process.wait(10), 0)
+            self.assert_clean(daemon)
+
+    def test_a_worker_that_does_not_drain_is_killed(self):
+        with Lab() as lab:
+            daemon = Daemon(lab, PATHS + TRANSPARENT + "[timeouts]\ndrain = 1\n")
+            os.kill(daemon.worker(), signal.SIGSTOP)
+            os.kill(daemon.keeper, signal.SIGTERM)
+            self.assertEqual(daemon.gateway.process.wait(30), 0)
+            self.assertIn("the worker has not ended in time", daemon.gateway.log())
+            self.assert_clean(daemon)
+
 
 class whose_things_stay(unittest.TestCase):
     def test_endpoints_limits_and_tables_of_the_administrator_stay(self):

@@ -2,6 +2,7 @@
 #include "proxy/keeper/changes.hpp"
 #include "proxy/keeper/channel.hpp"
 #include "proxy/keeper/journal.hpp"
+#include "proxy/keeper/notify.hpp"
 #include "proxy/keeper/numbers.hpp"
 #include "proxy/keeper/plan.hpp"
 #include "proxy/keeper/ruleset.hpp"
@@ -12,8 +13,9 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
-#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <thread>
 
 using namespace manypath;
@@ -360,4 +362,30 @@ TEST_CASE("intercepted MPTCP keeps its port, intercepted TCP goes to one", "[kee
     c.listeners[0].rules = true;
     c.listeners[0].mode = config::listen_mode::forward;
     CHECK(intercept_chains(c).empty());
+}
+
+// Goal: systemd hears of start, reload and end. Method: a socket of our own in its place.
+TEST_CASE("systemd is told over the socket that it names", "[keeper]")
+{
+    const scratch place;
+    const std::string path = place.file("notify");
+    const unique_fd systemd{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    std::ranges::copy(path, std::begin(at.sun_path));
+    REQUIRE(::bind(systemd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
+    const auto heard = [&] {
+        std::string text(256, '\0');
+        const ssize_t size = ::recv(systemd.get(), text.data(), text.size(), 0);
+        text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+        return text;
+    };
+    notify("READY=1"); // nobody has asked
+    CHECK(heard().empty());
+    ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+    notify("READY=1\nSTATUS=serving");
+    CHECK(heard() == "READY=1\nSTATUS=serving");
+    notify_reloading();
+    CHECK(heard().find("RELOADING=1\nMONOTONIC_USEC=") == 0);
+    ::unsetenv("NOTIFY_SOCKET");
 }
