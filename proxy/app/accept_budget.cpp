@@ -13,6 +13,7 @@ namespace manypath {
 namespace {
 
 constexpr std::chrono::seconds retry_after{1};
+constexpr std::chrono::seconds quiet_time{10};
 
 /// Below the maximum by a thirty-second, so that pauses last for more than one connection.
 std::uint64_t resume_mark(std::uint64_t maximum)
@@ -45,14 +46,19 @@ bool accept_budget::may_accept(clock::time_point now)
         if (in_use_ < maximum_)
             return true;
         state_ = state::full;
-        log::warning("{} connections are what the descriptor limit carries; accepting stops",
-                     maximum_);
+        said_full_ = now >= quiet_until_;
+        if (said_full_)
+            log::warning("{} connections are what the descriptor limit carries; accepting stops",
+                         maximum_);
         return false;
     case state::full:
         if (in_use_ > resume_mark(maximum_))
             return false;
         state_ = state::open;
-        log::info("{} connections left; accepting again", in_use_.load());
+        if (said_full_) {
+            log::info("{} connections left; accepting again", in_use_.load());
+            quiet_until_ = now + quiet_time;
+        }
         return true;
     case state::exhausted:
         if (now < retry_at_)

@@ -2,7 +2,7 @@
 //
 // Accepting stops before descriptors run out, because a gateway that accepts and then cannot
 // dial is worse than a full backlog; it resumes a little below the limit, so that it does not
-// flutter, and says both once.
+// flutter. Both are said, but under lasting overload not more often than every ten seconds.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -59,6 +59,8 @@ private:
     std::atomic<state> state_ = state::open;
     std::mutex mutex_; ///< for every change of state_
     clock::time_point retry_at_{};
+    clock::time_point quiet_until_ = clock::time_point::min();
+    bool said_full_ = false; ///< so the end of it is said as well
 };
 
 } // namespace manypath
