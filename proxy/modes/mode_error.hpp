@@ -24,5 +24,4 @@ std::error_code make_error_code(mode_error e) noexcept; // found by argument-dep
 } // namespace manypath
 
 template <>
-struct std::is_error_code_enum<manypath::mode_error> : std::true_type {
-};
+struct std::is_error_code_enum<manypath::mode_error> : std::true_type {};
