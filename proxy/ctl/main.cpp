@@ -71,7 +71,7 @@ int main(int argc, char** argv)
         ->capture_default_str();
     app.add_flag("--json", as_json, "Print JSON instead of tables");
     app.set_version_flag("--version", "manypathctl " MANYPATH_VERSION);
-    app.require_subcommand(1);
+    app.require_subcommand(0, 1); // so that a mistyped one is quoted
     app.fallthrough();
     app.add_subcommand("status", "The daemon and its listeners");
     app.add_subcommand("connections", "The connections that it carries now");
@@ -79,6 +79,10 @@ int main(int argc, char** argv)
     app.add_subcommand("reload", "Put the configuration file into force");
     try {
         app.parse(argc, argv);
+        if (app.get_subcommands().empty()) {
+            std::cerr << app.help();
+            return status_usage;
+        }
         return run(socket, app.get_subcommands().front()->get_name(), as_json);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? 0 : status_usage;
