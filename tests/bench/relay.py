@@ -2,8 +2,9 @@
 splice loop.
 
 All relays run on the same machine as the load, so only ratios within one run mean something: the
-contestants take turns, round after round, and the table shows medians and their ratio to direct
-TCP routing. Each relay is started afresh for every measurement, so that the CPU time which the
+contestants take turns, round after round, and the table shows medians, and the gateway's ratio to
+each of the others within the rounds. The gateway logs every connection, its peers do not. Each
+relay is started afresh for every measurement, so that the CPU time which the
 kernel accounts to it and its children is that of the measurement.
 
 SPDX-License-Identifier: Apache-2.0
@@ -26,6 +27,14 @@ SERVER = {"tcp": 6000, "mptcp": 6001}
 PAIRS = (("tcp", "tcp"), ("tcp", "mptcp"), ("mptcp", "tcp"))
 IDLE_CONNECTIONS = {"socat": 100}  # a process per connection
 MANY_IDLE_CONNECTIONS = 2000
+
+# By kind: factor and unit of what is counted per second, then of the CPU time that each costs.
+UNITS = {
+    "download": (8e-9, "Gbit/s", 1e9, "CPU s/GB"),
+    "upload": (8e-9, "Gbit/s", 1e9, "CPU s/GB"),
+    "connect": (1, "connections/s", 1e6, "CPU us each"),
+    "idle": (1, "bytes per idle connection", 0, ""),
+}
 
 
 class Peer:
@@ -202,7 +211,7 @@ class Bench:
         return self.with_cpu(peer, pair, "connect", lambda failed, done: failed > done / 100)
 
     def idle_memory(self, peer, pair):
-        """@return bytes of resident memory per idle connection"""
+        """@return (bytes of resident memory per idle connection, 0)"""
         count = IDLE_CONNECTIONS.get(peer.name, MANY_IDLE_CONNECTIONS)
         with peer.running(pair) as process:
             before = resident_bytes(process.pid)
@@ -213,7 +222,7 @@ class Bench:
                 raise RuntimeError(f"{peer.name} did not carry {count} connections")
             growth = resident_bytes(process.pid) - before
             self.lab.end(idle)
-        return growth / count
+        return growth / count, 0
 
 
 def cpu_of_children():
@@ -260,36 +269,47 @@ def measure_one(bench, peer, pair, kind):
     return bench.idle_memory(peer, pair)
 
 
-def median(values, part=None):
-    """The median of the runs that did not hang; None where one did."""
+def median(values, part):
+    """The median of one of the two numbers; None where a run failed."""
     if not values or any(v is None for v in values):
         return None
-    return statistics.median(v if part is None else v[part] for v in values)
+    return statistics.median(v[part] for v in values)
+
+
+def ratio(values, others, part):
+    """The median over the rounds of values / others; None where either failed."""
+    if not values or not others or None in values or None in others:
+        return None
+    pairs = [(v[part], o[part]) for v, o in zip(values, others) if o[part]]
+    return statistics.median(v / o for v, o in pairs) if pairs else None
 
 
 def print_tables(results, peers, pairs, kinds):
-    direct = ("tcp", "tcp")
+    """Each number is a median; "gateway" is the gateway's number divided by this peer's, also a
+    median, of the rounds."""
     for kind in kinds:
         for pair in pairs:
             print(f"\n{kind} {'->'.join(pair)}")
+            gateway = results.get((kind, pair, Manypath.name))
             for peer in peers:
                 values = results.get((kind, pair, peer.name))
                 if values is not None:
-                    base = results.get((kind, direct, "direct"))
-                    print(f"  {peer.name:16} {describe(kind, values, base)}")
+                    print(f"  {peer.name:15} {describe(kind, values, gateway)}")
 
 
-def describe(kind, values, base):
-    if any(v is None for v in values):
-        return "hangs" if kind != "connect" else "fails"
-    if kind in ("download", "upload"):
-        rate, reference = median(values, 0), median(base, 0)
-        ratio = f"{rate / reference:6.2f} of direct" if reference else ""
-        return f"{rate * 8 / 1e9:7.2f} Gbit/s {ratio}   {median(values, 1) * 1e9:6.3f} CPU s/GB"
-    if kind == "connect":
-        return (f"{median(values, 0):9.0f} connections/s"
-                f"   {median(values, 1) * 1e6:6.1f} CPU us/connection")
-    return f"{median(values):9.0f} bytes per connection"
+def describe(kind, values, gateway):
+    if None in values:
+        return "fails" if kind == "connect" else "hangs"
+    scale, unit, cost_scale, cost_unit = UNITS[kind]
+    text = f"{median(values, 0) * scale:9.2f} {unit}{times(ratio(gateway, values, 0))}"
+    if cost_unit and median(values, 1):
+        text += (f"  {median(values, 1) * cost_scale:8.3f} {cost_unit}"
+                 f"{times(ratio(gateway, values, 1))}")
+    return text
+
+
+def times(value):
+    return f" (gateway {value:5.2f}x)" if value is not None else " " * 17
 
 
 def main():
