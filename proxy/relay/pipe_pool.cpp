@@ -30,7 +30,7 @@ pipe_pool::pipe_pool(std::size_t most)
     : most_(most), scratch_(std::make_unique_for_overwrite<std::byte[]>(scratch_bytes))
 {
     idle_.reserve(most_idle);
-    std::signal(SIGPIPE, SIG_IGN);
+    static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
 }
 
 splice_pipe pipe_pool::take() noexcept

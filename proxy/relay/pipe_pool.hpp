@@ -26,8 +26,8 @@ class pipe_pool {
 public:
     /// An unprivileged user gets 64 MiB of pipes from the kernel (fs.pipe-user-pages-soft),
     /// which are 256 of these.
-    static constexpr std::size_t pipe_bytes = 256 * 1024;
-    static constexpr std::size_t scratch_bytes = 64 * 1024;
+    static constexpr std::size_t pipe_bytes = 262'144;
+    static constexpr std::size_t scratch_bytes = 65'536;
 
     /// Ignores SIGPIPE for the whole process, because splice(2) knows no MSG_NOSIGNAL.
     /// @param most  pipes lent or kept at the same time

@@ -37,7 +37,7 @@ constexpr char ask_upload = 'u';
 constexpr char ask_answer = 'c';
 constexpr char ask_idle = 'i';
 
-constexpr std::size_t chunk_bytes = 1024 * 1024;
+constexpr std::size_t chunk_bytes = 1'048'576;
 constexpr std::size_t request_bytes = 100;
 constexpr std::size_t answer_bytes = 1000;
 
@@ -61,7 +61,7 @@ bool send_chunk(int socket)
 /// @return bytes dropped; 0 at the end; negative after an error or the socket's time limit
 ssize_t drop_received(int socket)
 {
-    static thread_local std::array<std::byte, 256 * 1024> sink;
+    static thread_local std::array<std::byte, 262'144> sink;
     return ::recv(socket, sink.data(), sink.size(), 0);
 }
 
@@ -279,7 +279,7 @@ int hold_idle(const job& work)
         checked(static_cast<int>(::recv(held.back().get(), &established, 1, 0)) - 1, "idle");
     }
     std::puts("ready");
-    std::fflush(stdout);
+    static_cast<void>(std::fflush(stdout));
     while (std::getchar() != EOF) {
     }
     return 0;
@@ -289,7 +289,7 @@ int hold_idle(const job& work)
 
 int main(int argc, char** argv)
 {
-    std::signal(SIGPIPE, SIG_IGN);
+    static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
     const std::string_view what = argc > 1 ? argv[1] : "";
     const bool mptcp = argc > 2 && std::string_view{argv[2]} == "mptcp";
     if (what == "serve" && argc == 4)

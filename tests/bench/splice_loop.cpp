@@ -19,7 +19,7 @@ using namespace manypath::bench;
 
 namespace {
 
-constexpr std::size_t pipe_bytes = 256 * 1024;
+constexpr std::size_t pipe_bytes = 262'144;
 constexpr unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
 struct direction {
@@ -94,7 +94,7 @@ int main(int argc, char** argv)
 {
     if (argc != 6)
         return 2;
-    std::signal(SIGPIPE, SIG_IGN);
+    static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
     const bool accepts_mptcp = std::string_view{argv[1]} == "mptcp";
     const bool dials_mptcp = std::string_view{argv[3]} == "mptcp";
     const auto to = address_of(argv[4], argv[5]);
