@@ -58,7 +58,7 @@ private:
     std::atomic<std::uint64_t> in_use_ = 0;
     std::atomic<state> state_ = state::open;
     std::mutex mutex_; ///< for every change of state_
-    clock::time_point retry_at_{};
+    clock::time_point retry_at_;
     clock::time_point quiet_until_ = clock::time_point::min();
     bool said_full_ = false; ///< so the end of it is said as well
 };
