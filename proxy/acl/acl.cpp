@@ -33,22 +33,19 @@ bool same_address(const asio::ip::address& a, const asio::ip::address& b)
     return a == b;
 }
 
-bool is_of_this_host(const asio::ip::address& address)
+std::vector<asio::ip::address> host_addresses()
 {
-    if (address.is_loopback() || address.is_unspecified())
-        return true;
+    std::vector<asio::ip::address> found;
     ifaddrs* list = nullptr;
     if (::getifaddrs(&list) != 0)
-        return false;
+        return found;
     const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner{list, ::freeifaddrs};
     for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-        if (at->ifa_addr == nullptr ||
-            (at->ifa_addr->sa_family != AF_INET && at->ifa_addr->sa_family != AF_INET6))
-            continue;
-        if (same_address(to_address(*at->ifa_addr), address))
-            return true;
+        if (at->ifa_addr != nullptr &&
+            (at->ifa_addr->sa_family == AF_INET || at->ifa_addr->sa_family == AF_INET6))
+            found.push_back(to_address(*at->ifa_addr));
     }
-    return false;
+    return found;
 }
 
 } // namespace
@@ -70,10 +67,25 @@ own_listeners::own_listeners(const std::vector<config::listen>& all)
     }
 }
 
+bool own_listeners::is_of_this_host(const asio::ip::address& address) const
+{
+    if (address.is_loopback() || address.is_unspecified())
+        return true;
+    const auto now = std::chrono::steady_clock::now();
+    const std::lock_guard lock{mutex_};
+    if (now >= host_until_) {
+        host_ = host_addresses();
+        host_until_ = now + std::chrono::seconds{1};
+    }
+    return std::any_of(host_.begin(), host_.end(), [&address](const asio::ip::address& own) {
+        return same_address(own, address);
+    });
+}
+
 bool own_listeners::include(const endpoint& to) const
 {
     const endpoint at = unmapped(to);
-    return std::any_of(addresses_.begin(), addresses_.end(), [&at](const endpoint& own) {
+    return std::any_of(addresses_.begin(), addresses_.end(), [this, &at](const endpoint& own) {
         if (own.port() != at.port())
             return false;
         if (same_address(own.address(), at.address()))

@@ -9,6 +9,7 @@
 #include "proxy/log/log.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -55,8 +56,13 @@ public:
     int run()
     {
         await_order();
-        context_.run();
-        return exit_status_;
+        try {
+            context_.run();
+        } catch (const std::exception& e) {
+            log::error("{}", e.what());
+            std::_Exit(EXIT_FAILURE); // the threads cannot be ended in order any more
+        }
+        return EXIT_SUCCESS;
     }
 
     asio::awaitable<control::daemon_state> status() override;
@@ -72,6 +78,7 @@ private:
     std::string start(keeper::configure& wanted, const config::configuration& parsed);
     void tell_reloaded(std::string failure);
     void drain();
+    void finish();
     void report(const keeper::report& what);
 
     keeper::channel orders_;
@@ -82,10 +89,9 @@ private:
     config::configuration started_with_;
     config::configuration running_;
     std::string file_;
+    std::optional<control::server> control_; ///< outlives questions that wait in the gateway
     std::optional<gateway> gateway_;
-    std::optional<control::server> control_;
     bool draining_ = false;
-    int exit_status_ = EXIT_SUCCESS;
 };
 
 void worker::await_order()
@@ -174,7 +180,16 @@ void worker::drain()
     }
     const auto deadline = draining_ ? clock::now() : clock::now() + running_.timeouts.drain;
     draining_ = true;
-    gateway_->drain(deadline, [this] { context_.stop(); });
+    gateway_->drain(deadline, [this] { finish(); });
+}
+
+/// Lets the control server's clients end, then the event loop.
+void worker::finish()
+{
+    if (control_)
+        control_->stop();
+    reload_answered_.cancel();
+    asio::post(context_, [this] { context_.stop(); });
 }
 
 void worker::report(const keeper::report& what)
