@@ -4,7 +4,9 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import hashlib
+import ipaddress
 import itertools
+import json
 import random
 import re
 import signal
@@ -12,7 +14,7 @@ import socket
 import threading
 import unittest
 
-from support import Gateway, Lab, Server, peers, program, wait_until
+from support import Gateway, Lab, Server, observe, peers, program, wait_until
 from support.programs import start_nginx
 
 MEBIBYTE = 1 << 20
@@ -210,6 +212,28 @@ class access(unittest.TestCase):
                 self.assertTrue(peers.read_all(sock).endswith(peers.pattern(0, 5)))
 
 
+class source(unittest.TestCase):
+    def test_a_preserved_source_is_what_the_server_sees(self):
+        for dial, family in itertools.product(PROTOCOLS, FAMILIES):
+            with self.subTest(dial=dial, family=family.name), Lab() as lab:
+                client, host, server = lab.chain(server_paths=1)
+                web = Server(server, port=8000, mptcp=dial == "mptcp")
+                Gateway(host, f"""
+                    [[listen]]
+                    name = "lan"
+                    mode = "transparent"
+                    address = ["0.0.0.0:1081", "[::]:1081"]
+                    accept = "tcp"
+                    dial = "{dial}"
+                    preserve_source = true
+                    intercept = {{ interfaces = ["lan0"], ports = ["8000"] }}""")
+                with peers.connect(client, web.address(family)) as sock:
+                    peers.download(sock, 100_000)
+                own = ipaddress.ip_address(client.interfaces["lan0"].address(family))
+                self.assertEqual([ipaddress.ip_address(peer) for peer in web.peers], [own])
+                self.assertEqual(web.mptcp_accepted, int(dial == "mptcp"))
+
+
 class ends_of_streams(unittest.TestCase):
     def for_each_pair(self, check):
         """Calls check(server, gateway, function that connects) for each pair of protocols."""
@@ -252,6 +276,47 @@ class ends_of_streams(unittest.TestCase):
                              ["reset-by-server", "reset-by-client"])
 
         self.for_each_pair(check)
+
+
+class fallback(unittest.TestCase):
+    """What lies on the way to the server dislikes the MPTCP option."""
+
+    def check(self, verdict):
+        with Lab() as lab:
+            client, host, server = lab.chain(server_paths=1)
+            web = Server(server, mptcp=True)
+            server.nft("table inet dislike {\n chain in {\n"
+                       "  type filter hook input priority 0;\n"
+                       f"  tcp flags syn tcp option 30 exists {verdict};\n }}\n}}")
+            gateway, at = forward(lab, web, dial="mptcp")
+            with peers.connect(client, at) as sock:
+                peers.download(sock, 100_000)
+            self.assertEqual(wait_for_end(gateway, "only")["server_protocol"], "tcp")
+            asked = observe.CounterDelta(host)
+            with peers.connect(client, at) as sock:
+                peers.download(sock, 100_000)
+            self.assertEqual(wait_for_end(gateway, "only", 2)["server_protocol"], "tcp")
+            self.assertEqual(asked["MPCapableSYNTX"], 0)
+            status = json.loads(gateway.ctl("--json", "status").stdout)
+            self.assertEqual(status["fallbacks_remembered"], 1)
+
+    def test_a_lost_option_leads_to_tcp_and_is_remembered(self):
+        self.check("drop")
+
+    def test_a_reset_option_leads_to_tcp_and_is_remembered(self):
+        self.check("reject with tcp reset")
+
+    def test_a_server_without_mptcp_is_remembered(self):
+        with Lab() as lab:
+            client, host, server = lab.chain(server_paths=1)
+            web = Server(server)
+            gateway, at = forward(lab, web, dial="mptcp")
+            asked = observe.CounterDelta(host)
+            for number, speaks in enumerate(("fallback", "tcp"), 1):
+                with peers.connect(client, at) as sock:
+                    peers.download(sock, 100_000)
+                self.assertEqual(wait_for_end(gateway, "only", number)["server_protocol"], speaks)
+            self.assertEqual(asked["MPCapableSYNTX"], 1)
 
 
 class life(unittest.TestCase):
