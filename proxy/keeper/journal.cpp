@@ -166,12 +166,11 @@ void journal::forget(std::uint64_t number)
 
 void journal::undo_all()
 {
-    auto steps = pending();
     // The directory can go only when the file in it is gone.
-    const auto directories = std::ranges::stable_partition(
-        steps, [](const auto& s) { return !std::holds_alternative<directory>(s.what); });
-    const std::vector<recorded_step> last(directories.begin(), directories.end());
-    steps.erase(directories.begin(), directories.end());
+    std::vector<recorded_step> steps;
+    std::vector<recorded_step> last;
+    for (recorded_step& s : pending())
+        (std::holds_alternative<directory>(s.what) ? last : steps).push_back(std::move(s));
     undo_in_reverse(steps);
     ::unlink(name_.c_str());
     undo_in_reverse(last);
