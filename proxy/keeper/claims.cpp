@@ -53,14 +53,14 @@ std::string words_of(int number)
 bool somebody_listens(const unix_address& at)
 {
     const unique_fd socket = open_socket();
-    return ::connect(socket.get(), at.data(), at.size) == 0 || errno == EAGAIN;
+    return socket && (::connect(socket.get(), at.data(), at.size) == 0 || errno == EAGAIN);
 }
 
 /// @return 0 where nobody can be asked
 pid_t claimant(const unix_address& at)
 {
     const unique_fd socket = open_socket();
-    if (::connect(socket.get(), at.data(), at.size) != 0)
+    if (!socket || ::connect(socket.get(), at.data(), at.size) != 0)
         return 0;
     ucred who{};
     socklen_t size = sizeof who;
@@ -97,6 +97,8 @@ std::expected<unique_fd, std::string> open_control_socket(const std::string& pat
         ::unlink(path.c_str());
     }
     unique_fd socket = open_socket();
+    if (!socket)
+        return std::unexpected{path + ": " + words_of(errno)};
     // Nobody may connect before mode and group are right.
     const mode_t before = ::umask(0777);
     const int bound = ::bind(socket.get(), at.data(), at.size);
@@ -116,6 +118,8 @@ std::expected<unique_fd, std::string> claim_network()
 {
     const unix_address at = address_of(claim_name);
     unique_fd socket = open_socket();
+    if (!socket)
+        return std::unexpected{"no Unix socket: " + words_of(errno)};
     for (int attempt = 0; attempt < claim_attempts; ++attempt) {
         if (::bind(socket.get(), at.data(), at.size) == 0) {
             (void)::listen(socket.get(), 1); // so that others can ask who we are

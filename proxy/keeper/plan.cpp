@@ -160,16 +160,18 @@ private:
     std::uint32_t table_ = 0;
 };
 
+bool intercepts(const config::listen& l, bool v6)
+{
+    return l.mode == config::listen_mode::transparent &&
+           std::ranges::any_of(l.addresses,
+                               [=](const auto& e) { return e.address().is_v6() == v6; });
+}
+
 /// Marked packets look into a table in which every address is local.
 void plan_interception(const config::configuration& c, plan& out)
 {
     for (const bool v6 : {false, true}) {
-        const bool wanted = std::ranges::any_of(c.listeners, [=](const config::listen& l) {
-            return l.mode == config::listen_mode::transparent &&
-                   std::ranges::any_of(l.addresses,
-                                       [=](const auto& e) { return e.address().is_v6() == v6; });
-        });
-        if (!wanted)
+        if (std::ranges::none_of(c.listeners, [=](const auto& l) { return intercepts(l, v6); }))
             continue;
         out.steps.push_back({"", route{.kind = route_kind::local,
                                        .table = intercept_table,
@@ -181,8 +183,12 @@ void plan_interception(const config::configuration& c, plan& out)
                                              .table = intercept_table,
                                              .priority = intercept_priority}});
     }
-    // With this switch on (wg-quick does it for `all`) the check of a packet's source follows its
-    // mark into our table, finds a local address and drops the packet as spoofed.
+}
+
+/// With this switch on (wg-quick does it for `all`) the check of a packet's source follows its mark
+/// into our table, finds a local address and drops the packet as spoofed.
+void plan_source_checks(const config::configuration& c, plan& out)
+{
     for (const config::listen& l : c.listeners) {
         if (!l.intercept || !l.rules)
             continue;
@@ -242,6 +248,7 @@ plan make_plan(const config::configuration& c, const network_state& network, pat
 {
     plan out;
     plan_interception(c, out);
+    plan_source_checks(c, out);
     for (const config::path& p : c.paths)
         path_planner{c, p, network, out}.collect(tables, options);
     plan_limits(c, out);
