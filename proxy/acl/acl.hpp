@@ -33,7 +33,7 @@ private:
     std::vector<endpoint> addresses_;
     mutable std::mutex mutex_; ///< for the two below
     mutable std::vector<asio::ip::address> host_;
-    mutable std::chrono::steady_clock::time_point host_until_{};
+    mutable std::chrono::steady_clock::time_point host_until_;
 };
 
 } // namespace manypath

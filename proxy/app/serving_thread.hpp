@@ -79,7 +79,7 @@ private:
     asio::steady_timer room_; ///< cancelled when it is worth asking the budget again
     std::vector<std::shared_ptr<place>> places_;
     bool draining_ = false;
-    clock::time_point deadline_{};
+    clock::time_point deadline_;
     std::function<void()> ended_;
     task_group tasks_; ///< ends before what its tasks use
     std::thread thread_;

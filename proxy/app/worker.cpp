@@ -233,7 +233,7 @@ int run_worker(keeper::channel orders)
     // The keeper alone gets signals and passes them on as orders; systemd and terminals send
     // them to every process of the group.
     for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE})
-        std::signal(number, SIG_IGN);
+        (void)std::signal(number, SIG_IGN);
     try {
         return worker{std::move(orders)}.run();
     } catch (const std::exception& e) {

@@ -70,7 +70,7 @@ std::optional<destination> parse_authority(std::string_view target)
     if (colon == std::string_view::npos)
         return std::nullopt;
     std::string_view host = target.substr(0, colon);
-    const std::string_view digits = target.substr(colon + 1);
+    const std::string digits{target.substr(colon + 1)};
     std::uint16_t port = 0;
     const char* const end = digits.data() + digits.size();
     const auto [stop, failed] = std::from_chars(digits.data(), end, port);
@@ -106,27 +106,26 @@ asio::awaitable<request> http_connect_mode::read_request(stream& client, error_c
     head.header_limit(longest_head_bytes);
     request asked;
     co_await read_head(client, head, asked.early, ec);
-    std::string response;
-    std::optional<destination> to;
+    const bool is_head = !ec;
+    if (ec && ec.category() != http::make_error_code(http::error::need_more).category())
+        co_return asked; // the stream's error: nobody is left to be told
+    const bool is_connect = is_head && head.get().method() == http::verb::connect;
+    if (is_connect) {
+        if (auto to = parse_authority(head.get().target())) {
+            asked.to = std::move(*to);
+            co_return asked;
+        }
+    }
+    std::string response = refusal("400 Bad Request");
+    auto why = mode_error::bad_request;
     if (ec == http::error::header_limit) {
         response = refusal("431 Request Header Fields Too Large");
-        ec = mode_error::request_too_long;
-    } else if (ec.category() == http::make_error_code(http::error::need_more).category()) {
-        response = refusal("400 Bad Request");
-        ec = mode_error::bad_request;
-    } else if (ec) {
-        co_return asked;
-    } else if (head.get().method() != http::verb::connect) {
+        why = mode_error::request_too_long;
+    } else if (is_head && !is_connect) {
         response = refusal("405 Method Not Allowed", "Allow: CONNECT\r\n");
-        ec = mode_error::not_connect;
-    } else if (to = parse_authority(head.get().target()); !to) {
-        response = refusal("400 Bad Request");
-        ec = mode_error::bad_request;
+        why = mode_error::not_connect;
     }
-    if (to) {
-        asked.to = *to;
-        co_return asked;
-    }
+    ec = why;
     error_code gone;
     co_await send(client, response, gone);
     co_return asked;

@@ -84,7 +84,7 @@ private:
     std::vector<started> started_;
     std::size_t next_candidate_ = 0;
     std::size_t running_ = 0;
-    time_point last_start_{};
+    time_point last_start_;
     bool host_has_mptcp_ = true;
     error_code error_;
 };

@@ -64,12 +64,30 @@ addresses ask_system(const std::string& name, error_code& ec)
     return found;
 }
 
+using answer = std::move_only_function<void(error_code, addresses)>;
+
+/// An answer that any thread may give, and that resumes a coroutine on its own.
+template <typename Handler>
+answer resume_at_home(Handler handler)
+{
+    const auto home = asio::get_associated_executor(handler);
+    auto slot = asio::get_associated_cancellation_slot(handler);
+    return [handler = std::move(handler), slot, home,
+            work = asio::make_work_guard(home)](error_code ec, addresses found) mutable {
+        auto resume = [handler = std::move(handler), slot, ec, found = std::move(found)]() mutable {
+            if (slot.is_connected())
+                slot.clear();
+            std::move(handler)(ec, std::move(found));
+        };
+        asio::post(home, std::move(resume));
+    };
+}
+
 } // namespace
 
 /// Lives until the last thread has ended, which may be after the resolver.
 class system_resolver::shared : public std::enable_shared_from_this<shared> {
 public:
-    using answer = std::move_only_function<void(error_code, addresses)>;
     using ticket = std::uint64_t;
 
     shared(limits most, look_up how) : most_(most), how_(std::move(how)) {}
@@ -186,19 +204,8 @@ system_resolver::~system_resolver()
 asio::awaitable<resolver::addresses> system_resolver::resolve(std::string name, error_code& ec)
 {
     auto start = [this, &name](auto handler) {
-        const auto home = asio::get_associated_executor(handler);
         auto slot = asio::get_associated_cancellation_slot(handler);
-        auto done = [handler = std::move(handler), slot, home,
-                     work = asio::make_work_guard(home)](error_code e, addresses found) mutable {
-            auto resume = [handler = std::move(handler), slot, e,
-                           found = std::move(found)]() mutable {
-                if (slot.is_connected())
-                    slot.clear();
-                std::move(handler)(e, std::move(found));
-            };
-            asio::post(home, std::move(resume));
-        };
-        const auto ticket = shared_->submit(name, std::move(done));
+        const auto ticket = shared_->submit(name, resume_at_home(std::move(handler)));
         if (slot.is_connected())
             slot.assign([shared = shared_, name, ticket](asio::cancellation_type) {
                 shared->cancel(name, ticket);
