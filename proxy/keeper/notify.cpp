@@ -38,7 +38,7 @@ void notify(std::string_view assignments)
 void notify_reloading()
 {
     timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    static_cast<void>(::clock_gettime(CLOCK_MONOTONIC, &now));
     const std::int64_t microseconds =
         std::int64_t{now.tv_sec} * 1'000'000 + std::int64_t{now.tv_nsec} / 1000;
     notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds));
