@@ -159,14 +159,19 @@ private:
 
     void stop()
     {
-        if (deadline_) {
+        switch (++stop_requests_) {
+        case 1:
+            notify("STOPPING=1\nSTATUS=Draining");
+            log::info("draining for at most {} s", host_.drain_time().count());
+            deadline_ = clock::now() + host_.drain_time() + drain_margin;
+            return host_.drain();
+        case 2: // the worker resets them; killing it would let them end as if they were complete
             log::info("asked to stop a second time; running connections are aborted");
-            return host_.worker().kill();
+            deadline_ = clock::now() + drain_margin;
+            return host_.drain();
+        default:
+            host_.worker().kill();
         }
-        notify("STOPPING=1\nSTATUS=Draining");
-        log::info("draining for at most {} s", host_.drain_time().count());
-        deadline_ = clock::now() + host_.drain_time() + drain_margin;
-        host_.drain();
     }
 
     void reap()
@@ -215,6 +220,7 @@ private:
     gateway_host& host_;
     unique_fd signals_;
     bool worker_talks_ = true;
+    unsigned stop_requests_ = 0;
     std::optional<clock::time_point> deadline_; ///< while draining
     std::optional<clock::time_point> network_due_;
     std::optional<int> status_;

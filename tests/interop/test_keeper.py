@@ -277,6 +277,8 @@ class how_it_ends(unittest.TestCase):
                 self.assertEqual(sock.recv(10, socket.MSG_WAITALL), b"still here")
                 self.assertIsNone(daemon.gateway.process.poll())
                 os.kill(daemon.keeper, signal.SIGTERM)
+                with self.assertRaises(ConnectionResetError):
+                    sock.recv(1)
                 self.assertEqual(daemon.gateway.process.wait(10), 0)
             self.assert_clean(daemon)
 
