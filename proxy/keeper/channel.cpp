@@ -72,6 +72,16 @@ std::string to_text(std::span<const std::byte> bytes)
     return text;
 }
 
+/// What a worker says ends up in the log and in a message to systemd, where a further line would be
+/// taken for the keeper's own.
+std::string one_line(std::span<const std::byte> bytes)
+{
+    std::string text = to_text(bytes.first(std::min(bytes.size(), reason_bytes)));
+    const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
+    std::ranges::replace_if(text, is_control, '?');
+    return text;
+}
+
 std::unexpected<std::error_code> bad_message()
 {
     return std::unexpected{std::make_error_code(std::errc::bad_message)};
@@ -240,7 +250,7 @@ std::expected<report, std::error_code> channel::receive_report()
     if (body(*next, tag::reload_wish))
         return report{reload_wish{}};
     if (const auto reason = body(*next, tag::refused))
-        return report{refused{to_text(*reason)}};
+        return report{refused{one_line(*reason)}};
     return bad_message();
 }
 

@@ -51,7 +51,7 @@ using order = std::variant<configure, drain, reloaded>;
 struct serving {};
 /// Worker to keeper: the last `configure` was refused and changed nothing.
 struct refused {
-    std::string reason;
+    std::string reason; ///< arrives as one line, whatever was sent
 };
 /// Worker to keeper: somebody asked for a reload over the control socket; answered by `reloaded`.
 struct reload_wish {};
