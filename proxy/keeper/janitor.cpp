@@ -70,7 +70,7 @@ std::expected<void, std::string> janitor::restart(int lock)
 {
     if (pid_ > 0) {
         (void)::kill(pid_, SIGKILL);
-        wait_for_end();
+        (void)wait_for_end();
     }
     const pid_t child = ::fork();
     if (child < 0)
@@ -91,15 +91,19 @@ void janitor::finish()
 {
     keepers_end_.reset();
     janitors_end_.reset();
-    wait_for_end();
+    if (!wait_for_end())
+        book_->undo_all();
 }
 
-void janitor::wait_for_end()
+bool janitor::wait_for_end()
 {
+    int how = 0;
+    pid_t ended = -1;
     if (pid_ > 0)
-        while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+        while ((ended = ::waitpid(pid_, &how, 0)) < 0 && errno == EINTR) {
         }
     pid_ = -1;
+    return ended > 0 && WIFEXITED(how) && WEXITSTATUS(how) == EXIT_SUCCESS;
 }
 
 } // namespace manypath::keeper

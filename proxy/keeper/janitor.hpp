@@ -32,7 +32,8 @@ public:
     /// The end of the pipe that the worker has to inherit, so that nothing is undone under it.
     [[nodiscard]] int alive_pipe() const noexcept { return keepers_end_.get(); }
 
-    /// Lets the janitor undo everything and waits for its end.
+    /// Lets the janitor undo everything and waits for its end; does its work where there is none,
+    /// or where it is killed over it.
     void finish();
 
 private:
@@ -41,7 +42,8 @@ private:
     {
     }
 
-    void wait_for_end();
+    /// @return whether it ended by itself, with everything undone
+    [[nodiscard]] bool wait_for_end();
 
     journal* book_;
     unique_fd janitors_end_;

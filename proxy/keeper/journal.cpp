@@ -40,7 +40,7 @@ std::string network_identity()
     socklen_t size = sizeof cookie;
     if (::getsockopt(probe.get(), SOL_SOCKET, so_netns_cookie, &cookie, &size) == 0)
         return identity + ":" + std::to_string(cookie);
-    struct stat space{};
+    struct stat space {};
     if (::stat("/proc/self/ns/net", &space) == 0)
         identity += "/" + std::to_string(space.st_ino);
     return identity;
@@ -59,17 +59,32 @@ std::string read_whole(int fd)
     }
 }
 
-/// @return false where only a part or nothing could be written
-bool append(int fd, const std::string& line)
+/// @return an errno, with the file as it was: a part of a line would spoil the next one
+int append(int fd, const std::string& line)
 {
-    return ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+    const off_t end = ::lseek(fd, 0, SEEK_END);
+    const ssize_t size = ::write(fd, line.data(), line.size());
+    if (size == static_cast<ssize_t>(line.size()))
+        return 0;
+    const int why = size < 0 ? errno : ENOSPC;
+    (void)::ftruncate(fd, end);
+    return why;
+}
+
+/// Undoing uses all rights of the keeper, so nobody else may have a say in what is undone; and a
+/// file with a second name may be a precious one.
+bool is_ours_alone(int fd)
+{
+    struct stat status {};
+    return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
+           status.st_uid == ::geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 /// The one who ends removes the file while another waits for its lock.
 bool is_still_there(int fd, const std::string& name)
 {
-    struct stat here{};
-    struct stat there{};
+    struct stat here {};
+    struct stat there {};
     return ::fstat(fd, &here) == 0 && ::stat(name.c_str(), &there) == 0 &&
            here.st_ino == there.st_ino && here.st_dev == there.st_dev;
 }
@@ -84,9 +99,13 @@ std::expected<journal, std::string> journal::open(const std::string& file)
         if (!fd)
             return std::unexpected{file + ": " + std::generic_category().message(errno)};
         if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
-            if (is_still_there(fd.get(), file))
-                return journal{std::move(fd), file};
-            continue;
+            if (!is_still_there(fd.get(), file))
+                continue;
+            if (!is_ours_alone(fd.get()))
+                return std::unexpected{file + ": is not a file that this user alone writes; "
+                                              "remove it, and let nobody else write beside "
+                                              "control.socket"};
+            return journal{std::move(fd), file};
         }
         ::poll(nullptr, 0, lock_interval_ms);
     }
@@ -152,16 +171,17 @@ std::expected<std::uint64_t, std::string> journal::record(const step& s)
     if (last_ == 0)
         text = std::string{format_name} + " " + network_identity() + "\n";
     text += std::to_string(last_ + 1) + " " + to_line(s) + "\n";
-    if (!append(file_.get(), text))
-        return std::unexpected{name_ + ": " + std::generic_category().message(errno)};
+    if (const int why = append(file_.get(), text); why != 0)
+        return std::unexpected{name_ + ": " + std::generic_category().message(why)};
     return ++last_;
 }
 
 void journal::forget(std::uint64_t number)
 {
     // If this fails the step is undone once more at the end, which does nothing.
-    if (!append(file_.get(), std::to_string(number) + " " + std::string{forget_word} + "\n"))
-        log::warning("{}: {}", name_, std::generic_category().message(errno));
+    const std::string line = std::to_string(number) + " " + std::string{forget_word} + "\n";
+    if (const int why = append(file_.get(), line); why != 0)
+        log::warning("{}: {}", name_, std::generic_category().message(why));
 }
 
 void journal::undo_all()

@@ -23,7 +23,8 @@ struct recorded_step {
 class journal {
 public:
     /// Opens and locks `file`, waiting a moment for a gateway that is about to end.
-    /// @return why it cannot be had; a running gateway that holds it is named as such
+    /// @return why it cannot be had; a running gateway that holds it is named as such, and a file
+    ///         that another user may have written is refused
     [[nodiscard]] static std::expected<journal, std::string> open(const std::string& file);
 
     /// Steps in the order in which they were made.

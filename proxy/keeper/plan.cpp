@@ -36,14 +36,14 @@ public:
     {
         link_ = network_.find_link(path_.interface);
         if (link_ == nullptr)
-            return warn(fmt::format("there is no interface {}; unused until the next reload",
-                                    path_.interface));
+            return warn(
+                fmt::format("there is no interface {}; unused until it appears", path_.interface));
         if (!link_->up)
             warn(fmt::format("{} is down", path_.interface));
         const auto addresses = own_addresses();
         if (addresses.empty())
-            return warn(fmt::format("{} has no address for it; unused until the next reload",
-                                    path_.interface));
+            return warn(
+                fmt::format("{} has no address for it; unused until it gets one", path_.interface));
         table_ = tables.table_of(path_.name);
         if (table_ == 0)
             return warn("no routing table is left for it");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/keeper/changes.hpp"
 #include "proxy/keeper/channel.hpp"
+#include "proxy/keeper/janitor.hpp"
 #include "proxy/keeper/journal.hpp"
 #include "proxy/keeper/notify.hpp"
 #include "proxy/keeper/numbers.hpp"
@@ -9,13 +10,16 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <thread>
 
 using namespace manypath;
@@ -31,7 +35,7 @@ unique_fd distinct_file()
 
 ino_t inode(const unique_fd& fd)
 {
-    struct stat s{};
+    struct stat s {};
     REQUIRE(::fstat(fd.get(), &s) == 0);
     return s.st_ino;
 }
@@ -115,6 +119,19 @@ TEST_CASE("the end of the other side is told as not connected", "[keeper]")
     }
     CHECK(pair->first.receive_report().error() == std::errc::not_connected);
     CHECK(pair->first.send(order{drain{}}) == std::errc::not_connected);
+}
+
+// Goal: a worker that was taken over cannot speak to systemd or the log in the keeper's name.
+TEST_CASE("a reason arrives as one line of bounded length", "[keeper]")
+{
+    auto pair = channel::make_pair();
+    REQUIRE(pair);
+    CHECK_FALSE(pair->second.send(report{refused{"bad\nMAINPID=1\r\x1b[2J"}}));
+    CHECK(std::get<refused>(pair->first.receive_report().value()).reason == "bad?MAINPID=1??[2J");
+    std::string overlong(20'000, 'x');
+    overlong.front() = '\6'; // the tag of a refusal
+    REQUIRE(::send(pair->second.native_handle(), overlong.data(), overlong.size(), 0) > 0);
+    CHECK(std::get<refused>(pair->first.receive_report().value()).reason == std::string(4096, 'x'));
 }
 
 // Goal: a report can never be taken for an order, whatever a broken worker sends.
@@ -261,6 +278,73 @@ TEST_CASE("the journal remembers steps until they are forgotten", "[keeper]")
     CHECK(book->is_of_this_network());
 }
 
+// Goal: a full disk costs one step, not the memory of the next one. Method: a limit on the size of
+// files stands for the disk.
+TEST_CASE("a line that could not be written whole leaves no trace in the journal", "[keeper]")
+{
+    const scratch place;
+    auto book = journal::open(place.file("j"));
+    REQUIRE(book);
+    REQUIRE(book->record(directory{"/first"}));
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+    const rlimit full{std::filesystem::file_size(place.file("j")) + 5, before.rlim_max};
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &full) == 0);
+    const auto refused = book->record(directory{"/second"});
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    (void)std::signal(SIGXFSZ, handler);
+    CHECK_FALSE(refused);
+    REQUIRE(book->record(directory{"/third"}));
+    const auto pending = book->pending();
+    REQUIRE(pending.size() == 2);
+    CHECK(pending[0].what == step{directory{"/first"}});
+    CHECK(pending[1].what == step{directory{"/third"}});
+}
+
+// Goal: who can write beside the control socket cannot have files and sysctls changed by root.
+TEST_CASE("a journal that somebody else could have written is refused", "[keeper]")
+{
+    const scratch place;
+    const std::string name = place.file("j");
+    std::ofstream{name} << "precious\n";
+    REQUIRE(::chmod(name.c_str(), 0666) == 0);
+    CHECK_FALSE(journal::open(name));
+    REQUIRE(::chmod(name.c_str(), 0600) == 0);
+    std::filesystem::create_hard_link(name, place.file("k"));
+    CHECK_FALSE(journal::open(name));
+    std::filesystem::remove(place.file("k"));
+    if (::geteuid() == 0) {
+        REQUIRE(::chown(name.c_str(), 65534, 65534) == 0);
+        CHECK_FALSE(journal::open(name));
+        REQUIRE(::chown(name.c_str(), 0, 0) == 0);
+    }
+    CHECK(std::filesystem::file_size(name) == 9);
+    CHECK(journal::open(name));
+}
+
+// Goal: nothing stays when the process that undoes was killed and no other could be started.
+TEST_CASE("without a janitor the end undoes everything nevertheless", "[keeper]")
+{
+    const scratch place;
+    const std::string made = place.file("run");
+    REQUIRE(std::filesystem::create_directory(made));
+    auto book = journal::open(made + "/control.sock.undo");
+    REQUIRE(book);
+    REQUIRE(book->record(directory{made}));
+    auto watcher = janitor::start(*book, -1);
+    REQUIRE(watcher);
+    REQUIRE(::kill(watcher->pid(), SIGKILL) == 0);
+    SECTION("whose end was noticed")
+    {
+        REQUIRE(::waitpid(watcher->pid(), nullptr, 0) == watcher->pid());
+        watcher->has_ended();
+    }
+    SECTION("whose end was not noticed yet") {}
+    watcher->finish();
+    CHECK_FALSE(std::filesystem::exists(made));
+}
+
 // Goal: the end leaves an empty place. Method: steps that need no privilege.
 TEST_CASE("undoing everything removes files, directory and the journal itself", "[keeper]")
 {
@@ -324,6 +408,7 @@ TEST_CASE("a path without interface or address is a warning and no step", "[keep
     CHECK(p.steps.empty());
     CHECK(p.warnings.size() == 3);
     CHECK(p.warnings[0].find("path \"wan0\": there is no interface wan0") == 0);
+    CHECK(p.warnings[0].find("unused until it appears") != std::string::npos);
     CHECK(p.warnings[1].find("203.0.113.1 is no address of wan1") != std::string::npos);
 }
 
