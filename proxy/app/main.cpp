@@ -9,8 +9,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <sched.h>
 #include <string>
@@ -35,14 +33,6 @@ unsigned usable_cpus()
     return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
 }
 
-/// @return false if the file cannot be read
-bool read_file(const std::string& name, std::string& text)
-{
-    std::ifstream in{name, std::ios::binary};
-    text.assign(std::istreambuf_iterator<char>{in}, {});
-    return in.good() || in.eof();
-}
-
 void declare(CLI::App& app, command_line& line)
 {
     app.option_defaults()->always_capture_default();
@@ -65,12 +55,12 @@ void declare(CLI::App& app, command_line& line)
 
 int run(const command_line& line)
 {
-    std::string text;
-    if (!read_file(line.file, text)) {
+    const auto text = config::read_file(line.file);
+    if (!text) {
         std::fprintf(stderr, "manypathd: %s: cannot be read\n", line.file.c_str());
         return EXIT_FAILURE;
     }
-    const auto parsed = config::parse(text, line.file);
+    const auto parsed = config::parse(*text, line.file);
     if (!parsed) {
         for (const auto& message : parsed.error())
             std::fprintf(stderr, "%s\n", message.c_str());
@@ -85,7 +75,7 @@ int run(const command_line& line)
     options.file = line.file;
     options.worker_user = line.user;
     options.threads = usable_cpus();
-    return keeper::run(options, *parsed, text, run_worker);
+    return keeper::run(options, *parsed, *text, run_worker);
 }
 
 } // namespace

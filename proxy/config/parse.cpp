@@ -7,6 +7,9 @@
 #include "proxy/config/values.hpp"
 
 #include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <utility>
 
 namespace manypath::config {
 
@@ -60,6 +63,17 @@ bool preserves_source(const configuration& c)
 }
 
 } // namespace
+
+std::optional<std::string> read_file(const std::string& name)
+{
+    std::ifstream in{name, std::ios::binary};
+    std::ostringstream text;
+    if (in.peek() != std::ifstream::traits_type::eof())
+        text << in.rdbuf();
+    if (!in.is_open() || in.bad() || text.bad())
+        return std::nullopt;
+    return std::move(text).str();
+}
 
 std::expected<configuration, std::vector<std::string>> parse(std::string_view text,
                                                              std::string_view file)

@@ -5,11 +5,15 @@
 #include "proxy/config/config.hpp"
 
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace manypath::config {
+
+/// @return the whole file; nothing where it cannot be read, or is a directory
+[[nodiscard]] std::optional<std::string> read_file(const std::string& name);
 
 /// Parses and validates the whole text; asks nothing of the system (no interface, no name lookup).
 /// @param file  the name that stands in front of each message
