@@ -161,7 +161,10 @@ parsed<std::string> parse_name(std::string_view text)
 
 parsed<std::string> parse_interface(std::string_view text)
 {
-    const auto allowed = [](char c) { return c > ' ' && c != '/' && c != ':' && c != '\x7f'; };
+    // The kernel would take a quotation mark, but nft could not write the name.
+    const auto allowed = [](char c) {
+        return c > ' ' && c != '/' && c != ':' && c != '"' && c != '\x7f';
+    };
     if (text.empty())
         return std::unexpected{"is empty"};
     if (text.size() >= IFNAMSIZ)

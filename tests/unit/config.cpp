@@ -392,6 +392,8 @@ TEST_CASE("addresses, names and interfaces are well-formed", "[config]")
         {path_with("address = \"::ffff:198.18.1.1\"\n"),
          "f:9: path.address: \"::ffff:198.18.1.1\" is an IPv4 address in IPv6 notation; "},
         {path_with("address = []\n"), "f:9: path.address: is an empty list; "},
+        {proxy + "[[path]]\nname = \"a\"\ninterface = 'wan\"0'\n",
+         "f:8: path.interface: \"wan\"0\" is no name that the kernel gives an interface; "},
         {proxy + "[[path]]\nname = \"a b\"\ninterface = \"x\"\n",
          "f:7: path.name: \"a b\" has other"},
         {proxy + "[[path]]\nname = \"\"\ninterface = \"x\"\n", "f:7: path.name: is empty; "},
