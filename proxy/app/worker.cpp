@@ -27,7 +27,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 /// The keeper reads, validates and acquires before it answers a reload.
-constexpr std::chrono::seconds reload_patience{15};
+constexpr std::chrono::seconds reload_patience{20};
 
 /// Asks the kernel for an MPTCP socket.
 /// @return the reason why this host has none; empty where it has
@@ -85,6 +85,7 @@ private:
     asio::io_context context_{1};
     asio::posix::stream_descriptor incoming_;
     asio::steady_timer reload_answered_; ///< cancelled when `reload_outcome_` is known
+    bool reload_asked_ = false;
     std::string reload_outcome_;
     config::configuration started_with_;
     config::configuration running_;
@@ -218,11 +219,15 @@ asio::awaitable<std::vector<control::path_state>> worker::paths()
 
 asio::awaitable<std::string> worker::reload()
 {
+    error_code ignored;
+    while (reload_asked_) // an answer does not say whose wish it is for
+        co_await reload_answered_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    reload_asked_ = true;
     reload_outcome_ = "the keeper does not answer";
     report(keeper::reload_wish{});
     reload_answered_.expires_after(reload_patience);
-    error_code ignored;
     co_await reload_answered_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    reload_asked_ = false;
     co_return reload_outcome_;
 }
 
