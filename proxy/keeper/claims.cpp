@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 namespace manypath::keeper {
 
@@ -56,16 +57,26 @@ bool somebody_listens(const unix_address& at)
     return socket && (::connect(socket.get(), at.data(), at.size) == 0 || errno == EAGAIN);
 }
 
-/// @return 0 where nobody can be asked
-pid_t claimant(const unix_address& at)
+/// Who has a name that somebody has bound.
+struct claimant {
+    pid_t process = 0; ///< 0: unknown
+    bool is_stranger = false;
+};
+
+/// Every user can bind an abstract name, and must not keep the gateway from starting. A gateway
+/// belongs to root or to our own user, and listens.
+claimant claimant_of(const unix_address& at)
 {
     const unique_fd socket = open_socket();
-    if (!socket || ::connect(socket.get(), at.data(), at.size) != 0)
-        return 0;
+    if (!socket)
+        return {};
+    if (::connect(socket.get(), at.data(), at.size) != 0)
+        return {.process = 0, .is_stranger = errno == ECONNREFUSED};
     ucred who{};
     socklen_t size = sizeof who;
-    (void)::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &size);
-    return who.pid;
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0)
+        return {};
+    return {.process = who.pid, .is_stranger = who.uid != 0 && who.uid != ::geteuid()};
 }
 
 } // namespace
@@ -122,17 +133,24 @@ std::expected<unique_fd, std::string> claim_network()
         return std::unexpected{"no Unix socket: " + words_of(errno)};
     for (int attempt = 0; attempt < claim_attempts; ++attempt) {
         if (::bind(socket.get(), at.data(), at.size) == 0) {
-            (void)::listen(socket.get(), 1); // so that others can ask who we are
+            (void)::listen(socket.get(), SOMAXCONN); // so that others can ask who we are
             return socket;
         }
         if (errno != EADDRINUSE)
-            break;
+            return std::unexpected{"the network cannot be claimed: " + words_of(errno)};
         ::poll(nullptr, 0, claim_interval_ms);
+    }
+    const claimant who = claimant_of(at);
+    if (who.is_stranger) {
+        log::warning("process {}, which is no gateway, has taken the name by which gateways of a "
+                     "network namespace know each other; going on without it",
+                     who.process);
+        return socket;
     }
     return std::unexpected{fmt::format(
         "another manypathd (process {}) manages paths or transparent listeners in this network "
         "namespace already; give it these too, or run this one in a namespace of its own",
-        claimant(at))};
+        who.process)};
 }
 
 } // namespace manypath::keeper

@@ -21,7 +21,8 @@ namespace manypath::keeper {
                                                                         gid_t group);
 
 /// Keeps every other gateway of this network namespace from making rules, routes and endpoints
-/// with the same numbers. Waits a moment for one that is about to end.
+/// with the same numbers. Waits a moment for one that is about to end. A claim of another user who
+/// is not root counts for nothing.
 /// @return the descriptor to hold; or who has it
 [[nodiscard]] std::expected<unique_fd, std::string> claim_network();
 
