@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <iterator>
 #include <sys/wait.h>
 
@@ -21,15 +20,6 @@ std::string join(const std::vector<std::string>& parts, const char* between)
     std::string text;
     for (const auto& part : parts)
         text += (text.empty() ? "" : between) + part;
-    return text;
-}
-
-std::expected<std::string, std::string> read_file(const std::string& name)
-{
-    std::ifstream in{name, std::ios::binary};
-    std::string text{std::istreambuf_iterator<char>{in}, {}};
-    if (!in.is_open() || in.bad())
-        return std::unexpected{name + ": cannot be read"};
     return text;
 }
 
@@ -122,7 +112,6 @@ gateway_host::outcome gateway_host::start_worker(const config::configuration& fi
     if (!started)
         return std::unexpected{started.error()};
     worker_.emplace(std::move(*started));
-    worker_lives_ = true;
     return {};
 }
 
@@ -243,9 +232,9 @@ gateway_host::outcome gateway_host::tell_worker(const std::string& text,
 
 gateway_host::outcome gateway_host::reload()
 {
-    const auto text = read_file(options_.file);
+    const auto text = config::read_file(options_.file);
     if (!text)
-        return std::unexpected{text.error()};
+        return std::unexpected{options_.file + ": cannot be read"};
     const auto wanted = config::parse(*text, options_.file);
     if (!wanted)
         return std::unexpected{join(wanted.error(), "; ")};
@@ -293,11 +282,11 @@ std::expected<void, std::string> gateway_host::restart_janitor()
 
 void gateway_host::finish()
 {
-    if (worker_ && worker_lives_) {
+    if (worker_ && worker_->pid() > 0) {
         worker_->kill();
         while (::waitpid(worker_->pid(), nullptr, 0) < 0 && errno == EINTR) {
         }
-        worker_lives_ = false;
+        worker_->has_ended();
     }
     listeners_ = {};
     rules_.reset();

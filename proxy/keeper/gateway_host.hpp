@@ -36,6 +36,7 @@ public:
 
     /// The worker asks for a reload, now or while it is being told of another one.
     void wish_reload() noexcept { wishes_ = true; }
+    [[nodiscard]] bool has_wish() const noexcept { return wishes_; }
     [[nodiscard]] bool take_wish() noexcept { return std::exchange(wishes_, false); }
 
     /// Adapts paths to interfaces that have come, gone or changed.
@@ -50,7 +51,7 @@ public:
     void finish();
 
     [[nodiscard]] worker_process& worker() { return *worker_; }
-    void worker_has_ended() noexcept { worker_lives_ = false; }
+    void worker_has_ended() noexcept { worker_->has_ended(); }
     [[nodiscard]] pid_t janitor_pid() const noexcept { return janitor_->pid(); }
     void janitor_has_ended() noexcept { janitor_->has_ended(); }
     [[nodiscard]] std::expected<void, std::string> restart_janitor();
@@ -90,7 +91,6 @@ private:
     path_tables tables_;
     std::vector<std::string> warnings_; ///< logged already
     std::optional<worker_process> worker_;
-    bool worker_lives_ = false;
     bool wishes_ = false;
     config::configuration started_;
     config::configuration running_;

@@ -40,7 +40,7 @@ std::string network_identity()
     socklen_t size = sizeof cookie;
     if (::getsockopt(probe.get(), SOL_SOCKET, so_netns_cookie, &cookie, &size) == 0)
         return identity + ":" + std::to_string(cookie);
-    struct stat space {};
+    struct stat space{};
     if (::stat("/proc/self/ns/net", &space) == 0)
         identity += "/" + std::to_string(space.st_ino);
     return identity;
@@ -75,7 +75,7 @@ int append(int fd, const std::string& line)
 /// file with a second name may be a precious one.
 bool is_ours_alone(int fd)
 {
-    struct stat status {};
+    struct stat status{};
     return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
            status.st_uid == ::geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
@@ -83,8 +83,8 @@ bool is_ours_alone(int fd)
 /// The one who ends removes the file while another waits for its lock.
 bool is_still_there(int fd, const std::string& name)
 {
-    struct stat here {};
-    struct stat there {};
+    struct stat here{};
+    struct stat there{};
     return ::fstat(fd, &here) == 0 && ::stat(name.c_str(), &there) == 0 &&
            here.st_ino == there.st_ino && here.st_dev == there.st_dev;
 }

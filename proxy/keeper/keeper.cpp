@@ -75,6 +75,7 @@ public:
                     network_due_ = clock::now() + network_rest;
             }
             on_time();
+            answer_wish();
         }
         return *status_;
     }
@@ -82,6 +83,8 @@ public:
 private:
     [[nodiscard]] int patience() const
     {
+        if (host_.has_wish())
+            return 0;
         auto next = clock::time_point::max();
         for (const auto& due : {deadline_, network_due_})
             if (due && *due < next)
@@ -115,7 +118,7 @@ private:
                 reap();
                 break;
             case SIGHUP:
-                on_hangup();
+                (void)reload();
                 break;
             default:
                 stop();
@@ -124,16 +127,10 @@ private:
         }
     }
 
-    void on_hangup()
-    {
-        reload();
-        answer_wishes();
-    }
-
     /// @return why the configuration stays as it was; empty where the new one is in force
     std::string reload()
     {
-        if (deadline_)
+        if (deadline_ || status_)
             return "the daemon is about to end";
         notify_reloading();
         const auto done = host_.reload();
@@ -147,14 +144,15 @@ private:
         return done.error();
     }
 
-    /// Wishes that came in the middle of another reload want the file as it is now.
-    void answer_wishes()
+    /// A wish that came in the middle of another reload wants the file as it is now. One at a time,
+    /// so that a worker that does not stop wishing cannot keep signals from being read.
+    void answer_wish()
     {
-        while (host_.take_wish()) {
-            const reloaded outcome{reload()};
-            if (const auto failed = host_.worker().talk().send(order{outcome}))
-                log::warning("the worker cannot be told of the reload: {}", failed.message());
-        }
+        if (status_ || !host_.take_wish())
+            return;
+        const reloaded outcome{reload()};
+        if (const auto failed = host_.worker().talk().send(order{outcome}))
+            log::warning("the worker cannot be told of the reload: {}", failed.message());
     }
 
     void stop()
@@ -213,7 +211,6 @@ private:
                 host_.worker().kill();
         } else if (std::holds_alternative<reload_wish>(*said)) {
             host_.wish_reload();
-            answer_wishes();
         }
     }
 

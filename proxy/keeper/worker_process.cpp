@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +21,14 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 /// Opening a few thousand acceptors takes milliseconds; a worker that needs this long is stuck.
-constexpr std::chrono::seconds verdict_patience{30};
+constexpr std::chrono::seconds patience{10};
+
+/// The keeper has more to do than to wait until a stuck worker reads.
+void bound_sending(int socket)
+{
+    const timeval limit{.tv_sec = patience.count(), .tv_usec = 0};
+    (void)::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
 
 /// Signals go to the keeper alone, which turns them into orders; terminals and systemd send them
 /// to the whole group.
@@ -77,30 +86,37 @@ worker_process::start(const worker_main& body, drop_options options, int alive_p
         return std::unexpected{std::generic_category().message(errno)};
     if (child == 0)
         be_the_worker(body, options, std::move(ends->second), alive_pipe);
+    bound_sending(ends->first.native_handle());
     return worker_process{child, std::move(ends->first)};
 }
 
 std::expected<void, std::string> worker_process::configure_with(configure c, bool& wishes)
 {
-    if (const auto failed = channel_.send(order{std::move(c)}))
+    if (const auto failed = channel_.send(order{std::move(c)})) {
+        kill();
         return std::unexpected{"the worker cannot be told: " + failed.message()};
-    const auto deadline = clock::now() + verdict_patience;
+    }
+    const auto deadline = clock::now() + patience;
     while (wait_readable(channel_.native_handle(), deadline)) {
         const auto said = channel_.receive_report();
-        if (!said)
+        if (!said) {
+            kill();
             return std::unexpected{"the worker does not answer: " + said.error().message()};
+        }
         if (std::holds_alternative<serving>(*said))
             return {};
         if (const auto* why = std::get_if<refused>(&*said))
             return std::unexpected{why->reason};
         wishes = true;
     }
-    return std::unexpected{std::string{"the worker does not answer"}};
+    kill();
+    return std::unexpected{std::string{"the worker does not answer and is killed"}};
 }
 
 void worker_process::kill() const noexcept
 {
-    (void)::kill(pid_, SIGKILL);
+    if (pid_ > 0)
+        (void)::kill(pid_, SIGKILL);
 }
 
 std::string describe_end(int wait_status)

@@ -20,12 +20,14 @@ public:
     [[nodiscard]] static std::expected<worker_process, std::string>
     start(const worker_main& body, drop_options options, int alive_pipe);
 
-    /// Sends `c` and waits for the verdict.
+    /// Sends `c` and waits for the verdict. A worker that gives none in ten seconds is killed:
+    /// nobody could say which configuration it will have.
     /// @param wishes  set where the worker asked for a reload meanwhile
     /// @return the worker's reason, or what became of it
     [[nodiscard]] std::expected<void, std::string> configure_with(configure c, bool& wishes);
 
-    [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    [[nodiscard]] pid_t pid() const noexcept { return pid_; } ///< -1 after has_ended()
+    void has_ended() noexcept { pid_ = -1; }                  ///< somebody has waited for it
     [[nodiscard]] channel& talk() noexcept { return channel_; }
     void kill() const noexcept;
 

@@ -195,6 +195,16 @@ class what_it_makes(unittest.TestCase):
                     peers.download(sock, 1 << 16)
 
 
+@contextlib.contextmanager
+def as_user(number):
+    """What happens inside is done in another user's name."""
+    os.seteuid(number)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 class how_it_ends(unittest.TestCase):
     def assert_clean(self, daemon):
         with contextlib.suppress(AssertionError):
@@ -309,6 +319,20 @@ class whose_things_stay(unittest.TestCase):
             after = snapshot(daemon.host)
             self.assertEqual(after.pop("net.mptcp.blackhole_timeout"), "77")
             self.assertEqual(after, {k: v for k, v in daemon.before.items() if k in after})
+
+    def test_a_stranger_with_the_name_of_the_claim_does_not_keep_the_gateway_out(self):
+        for listens in (True, False):
+            with self.subTest(listens=listens), Lab() as lab:
+                daemon = Daemon(lab, start=False)
+                with daemon.host.socket(socket.AF_UNIX) as name:
+                    name.bind("\0manypath-network")
+                    if listens:
+                        with as_user(65534):
+                            name.listen()
+                    daemon.start(wait=30)
+                    self.assertIn("is no gateway", daemon.gateway.log())
+                    self.assertEqual(daemon.gateway.stop(), 0)
+                    self.assertTrue(daemon.is_clean())
 
     def test_a_table_of_the_same_name_is_refused_and_stays(self):
         with Lab() as lab:
@@ -442,6 +466,28 @@ class what_a_reload_changes(unittest.TestCase):
                 self.assertEqual(snapshot(daemon.host), now)
                 self.assertTrue(observe.listening(daemon.host, 4001))
             taken.close()
+
+    def test_a_file_that_cannot_be_read_changes_nothing(self):
+        with Lab() as lab:
+            daemon = Daemon(lab, FORWARD.replace("{name}", "a").replace("{port}", "4001"))
+            daemon.gateway.file.unlink()
+            daemon.gateway.file.mkdir()
+            os.kill(daemon.keeper, signal.SIGHUP)
+            wait_until(lambda: "cannot be read" in daemon.gateway.log(), what="the refusal")
+            self.assertTrue(observe.listening(daemon.host, 4001))
+            self.assertEqual(daemon.gateway.stop(), 0)
+
+    def test_reloads_asked_for_at_once_are_all_answered(self):
+        with Lab() as lab, contextlib.ExitStack() as stack:
+            daemon = Daemon(lab, FORWARD.replace("{name}", "a").replace("{port}", "4001"))
+            askers = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(8)]
+            for asker in askers:
+                asker.settimeout(30)
+                asker.connect(str(daemon.gateway.control))
+            for asker in askers:
+                asker.sendall(b'{"command": "reload"}\n')
+            for asker in askers:
+                self.assertEqual(asker.recv(4096), b'{"result":"reloaded"}\n')
 
     def test_a_taken_port_is_named_at_the_start(self):
         with Lab() as lab:

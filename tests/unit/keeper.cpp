@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "proxy/keeper/keeper.hpp"
+#include "proxy/config/parse.hpp"
 #include "proxy/keeper/changes.hpp"
 #include "proxy/keeper/channel.hpp"
 #include "proxy/keeper/janitor.hpp"
@@ -9,12 +11,19 @@
 #include "proxy/keeper/ruleset.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <netinet/in.h>
+#include <new>
+#include <optional>
+#include <poll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -35,7 +44,7 @@ unique_fd distinct_file()
 
 ino_t inode(const unique_fd& fd)
 {
-    struct stat s {};
+    struct stat s{};
     REQUIRE(::fstat(fd.get(), &s) == 0);
     return s.st_ino;
 }
@@ -447,6 +456,140 @@ TEST_CASE("intercepted MPTCP keeps its port, intercepted TCP goes to one", "[kee
     c.listeners[0].rules = true;
     c.listeners[0].mode = config::listen_mode::forward;
     CHECK(intercept_chains(c).empty());
+}
+
+namespace {
+
+/// A keeper in a process of its own, with a worker that the test makes up.
+class keeper_with {
+public:
+    /// @param body  runs in the worker; counts the configurations that it has got in the second
+    ///              parameter, which the test sees as well
+    using body = int (*)(channel orders, std::atomic<int>& configured);
+
+    explicit keeper_with(body b)
+    {
+        void* shared = ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        REQUIRE(shared != MAP_FAILED);
+        configured_ = new (shared) std::atomic<int>{0};
+        std::ofstream{place_.file("toml")} << text();
+        pid_ = ::fork();
+        REQUIRE(pid_ >= 0);
+        if (pid_ == 0)
+            ::_exit(serve(b));
+    }
+    keeper_with(const keeper_with&) = delete;
+    keeper_with& operator=(const keeper_with&) = delete;
+    ~keeper_with()
+    {
+        if (!status_) {
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
+        }
+        ::munmap(configured_, sizeof *configured_);
+    }
+
+    bool wait_for_configurations(int count)
+    {
+        return until([&] { return *configured_ >= count; });
+    }
+    void send(int signal) const { REQUIRE(::kill(pid_, signal) == 0); }
+
+    /// @return the exit status; nothing where it goes on
+    std::optional<int> wait_for_end()
+    {
+        until([&] {
+            int how = 0;
+            if (!status_ && ::waitpid(pid_, &how, WNOHANG) == pid_)
+                status_ = WIFEXITED(how) ? WEXITSTATUS(how) : -1;
+            return status_.has_value();
+        });
+        return status_;
+    }
+
+private:
+    template <typename Condition>
+    static bool until(Condition holds)
+    {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+        while (!holds()) {
+            if (std::chrono::steady_clock::now() > deadline)
+                return false;
+            ::poll(nullptr, 0, 10);
+        }
+        return true;
+    }
+
+    /// Asks for nothing that needs a privilege or that the host would notice.
+    std::string text() const
+    {
+        const unique_fd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        sockaddr_in at{};
+        socklen_t size = sizeof at;
+        at.sin_family = AF_INET;
+        REQUIRE(::bind(probe.get(), reinterpret_cast<const sockaddr*>(&at), size) == 0);
+        REQUIRE(::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&at), &size) == 0);
+        return "[[listen]]\nname = \"a\"\nmode = \"forward\"\naddress = \"127.0.0.1:" +
+               std::to_string(ntohs(at.sin_port)) +
+               "\"\ndial = \"tcp\"\nto = \"127.0.0.1:9\"\n[timeouts]\ndrain = 1\n" +
+               "[control]\nsocket = \"" + place_.file("control.sock") + "\"\n";
+    }
+
+    int serve(body b) const
+    {
+        const std::string file = place_.file("toml");
+        const auto first = config::parse(text(), file);
+        if (!first)
+            return 2;
+        return keeper::run(
+            {.file = file, .worker_user = {}, .threads = 1}, *first, text(),
+            [this, b](channel orders) { return b(std::move(orders), *configured_); });
+    }
+
+    scratch place_;
+    std::atomic<int>* configured_ = nullptr;
+    pid_t pid_ = -1;
+    std::optional<int> status_;
+};
+
+} // namespace
+
+// Goal: whoever takes the worker over cannot keep the daemon from being stopped.
+// Method: a worker that wishes another reload in the middle of each.
+TEST_CASE("a worker that never stops wishing reloads does not hold up a signal", "[keeper]")
+{
+    keeper_with daemon{[](channel orders, std::atomic<int>& configured) {
+        for (;;) {
+            const auto o = orders.receive_order();
+            if (!o || std::holds_alternative<drain>(*o))
+                return EXIT_SUCCESS;
+            (void)orders.send(report{reload_wish{}});
+            if (!std::holds_alternative<configure>(*o))
+                continue;
+            ++configured;
+            (void)orders.send(report{serving{}});
+            (void)orders.send(report{reload_wish{}});
+        }
+    }};
+    REQUIRE(daemon.wait_for_configurations(5));
+    daemon.send(SIGTERM);
+    CHECK(daemon.wait_for_end() == EXIT_SUCCESS);
+}
+
+// Goal: keeper and worker never serve different configurations.
+TEST_CASE("a worker that gives no verdict on a configuration ends the daemon", "[keeper]")
+{
+    keeper_with daemon{[](channel orders, std::atomic<int>& configured) {
+        if (!orders.receive_order() || orders.send(report{serving{}}))
+            return EXIT_FAILURE;
+        ++configured;
+        for (;;)
+            ::pause();
+    }};
+    REQUIRE(daemon.wait_for_configurations(1));
+    daemon.send(SIGHUP);
+    CHECK(daemon.wait_for_end() == EXIT_FAILURE);
 }
 
 // Goal: systemd hears of start, reload and end. Method: a socket of our own in its place.
