@@ -280,7 +280,8 @@ class how_it_ends(unittest.TestCase):
             daemon = Daemon(lab)
             web = Server(daemon.server, mptcp=True)
             with peers.connect(daemon.client, web.address()) as sock:
-                sock.sendall(b"echo\n")
+                sock.sendall(b"echo\nrelayed")
+                self.assertEqual(sock.recv(7, socket.MSG_WAITALL), b"relayed")
                 os.kill(daemon.keeper, signal.SIGTERM)
                 wait_until(lambda: "draining" in daemon.gateway.log(), what="draining")
                 sock.sendall(b"still here")
