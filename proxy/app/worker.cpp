@@ -107,6 +107,10 @@ void worker::obey()
 {
     incoming_.native_non_blocking(false); // the event loop changed it; an order is many frames
     auto received = orders_.receive_order();
+    if (!received && received.error() == std::errc::too_many_files_open) {
+        report(keeper::refused{"the worker has no descriptors left for the listening sockets"});
+        return await_order();
+    }
     if (!received) {
         if (!draining_)
             log::error("the keeper is gone ({}); draining", received.error().message());

@@ -134,6 +134,8 @@ std::expected<std::string, std::error_code> receive_text(int socket, std::size_t
     return text;
 }
 
+/// A listener whose descriptor was lost stands in the result without a socket, so that the channel
+/// is at the beginning of a message afterwards.
 std::expected<std::vector<listener_socket>, std::error_code> receive_listeners(int socket,
                                                                                std::size_t count)
 {
@@ -143,13 +145,14 @@ std::expected<std::vector<listener_socket>, std::error_code> receive_listeners(i
         if (!next)
             return std::unexpected{next.error()};
         auto rest = body(*next, tag::listeners);
-        if (!rest || next->descriptors.empty())
+        const std::size_t here = rest ? rest->size() / sizeof(listener_header) : 0;
+        const std::size_t come = next->descriptors.size();
+        if (here == 0 || come > here || (come < here && !next->lost_descriptors))
             return bad_message();
+        next->descriptors.resize(here);
         for (unique_fd& fd : next->descriptors) {
-            const auto header = take<listener_header>(*rest);
-            if (!header)
-                return bad_message();
-            all.push_back({header->listener, header->thread, std::move(fd)});
+            const auto header = *take<listener_header>(*rest);
+            all.push_back({header.listener, header.thread, std::move(fd)});
         }
     }
     if (all.size() != count)
@@ -196,6 +199,9 @@ std::expected<configure, std::error_code> channel::receive_configure(frame first
     auto listeners = receive_listeners(socket_.get(), header->listeners);
     if (!listeners)
         return std::unexpected{listeners.error()};
+    const auto has_none = [](const listener_socket& l) { return !l.socket; };
+    if (first.lost_descriptors || std::ranges::any_of(*listeners, has_none))
+        return std::unexpected{std::make_error_code(std::errc::too_many_files_open)};
     configure c;
     c.file = text->substr(0, header->file_bytes);
     c.text = text->substr(header->file_bytes);

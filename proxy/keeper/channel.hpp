@@ -71,7 +71,8 @@ public:
 
     /// Wait for the next whole message. The error not_connected says that the other side is gone,
     /// bad_message that it sent what no keeper or worker sends, too_many_files_open that its
-    /// descriptors found no room in this process.
+    /// descriptors found no room in this process: that message is dropped, the next one can be
+    /// received.
     [[nodiscard]] std::expected<order, std::error_code> receive_order();
     [[nodiscard]] std::expected<report, std::error_code> receive_report();
 

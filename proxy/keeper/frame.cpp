@@ -80,8 +80,7 @@ std::expected<frame, std::error_code> receive_frame(int socket)
     result.descriptors = descriptors_of(message);
     if (size == 0)
         return std::unexpected{system_error(ENOTCONN)};
-    if ((message.msg_flags & MSG_CTRUNC) != 0)
-        return std::unexpected{system_error(EMFILE)};
+    result.lost_descriptors = (message.msg_flags & MSG_CTRUNC) != 0;
     if ((message.msg_flags & MSG_TRUNC) != 0)
         return std::unexpected{system_error(EBADMSG)};
     result.bytes.resize(static_cast<std::size_t>(size));

@@ -26,13 +26,14 @@ inline constexpr std::size_t frame_descriptors = 128;
 struct frame {
     std::vector<std::byte> bytes; ///< never empty
     std::vector<unique_fd> descriptors;
+    bool lost_descriptors = false; ///< some found no room in this process
 };
 
 /// @param descriptors  at most frame_descriptors; duplicates travel, these stay open
 [[nodiscard]] std::error_code send_frame(int socket, std::span<const std::byte> bytes,
                                          std::span<const int> descriptors);
 
-/// @return not_connected at the end of the stream; too_many_files_open where a descriptor was lost
+/// @return not_connected at the end of the stream
 [[nodiscard]] std::expected<frame, std::error_code> receive_frame(int socket);
 
 /// Values side by side, in the order of the machine: both ends are the same program.

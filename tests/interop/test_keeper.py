@@ -478,6 +478,29 @@ class what_a_reload_changes(unittest.TestCase):
             self.assertTrue(observe.listening(daemon.host, 4001))
             self.assertEqual(daemon.gateway.stop(), 0)
 
+    def test_a_reload_without_descriptors_is_refused_and_serving_goes_on(self):
+        with Lab() as lab, contextlib.ExitStack() as stack:
+            daemon = Daemon(lab, start=False)
+            web = Server(daemon.server)
+            daemon.toml = (FORWARD.replace("{name}", "web").replace("127.0.0.1:{port}",
+                           "0.0.0.0:4001").replace("127.0.0.1:9", "{0}:{1}".format(
+                               *web.address(socket.AF_INET))) + 'allow = ["0.0.0.0/0"]\n')
+            daemon.start(wrapper=("prlimit", "--nofile=64:64"))
+            descriptors = Path(f"/proc/{daemon.worker()}/fd")
+            address = (daemon.host.interfaces["lan0"].v4, 4001)
+            for _ in range(30):
+                stack.enter_context(peers.connect(daemon.client, address))
+            wait_until(lambda: "accepting stops" in daemon.gateway.log(), what="a full worker")
+            more = daemon.toml + "".join(FORWARD.format(name=f"more{i}", port=4010 + i)
+                                         for i in range(8))
+            daemon.reload(more, "the configuration stays as it was: the worker has no descriptors")
+            stack.close()
+            wait_until(lambda: len(list(descriptors.iterdir())) < 30, what="free descriptors")
+            daemon.reload(more, "the new configuration is in force")
+            with peers.connect(daemon.client, address) as sock:
+                peers.download(sock, 1000)
+            self.assertEqual(daemon.gateway.stop(), 0)
+
     def test_reloads_asked_for_at_once_are_all_answered(self):
         with Lab() as lab, contextlib.ExitStack() as stack:
             daemon = Daemon(lab, FORWARD.replace("{name}", "a").replace("{port}", "4001"))

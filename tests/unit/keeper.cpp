@@ -89,6 +89,31 @@ TEST_CASE("a configuration with hundreds of listeners arrives whole", "[keeper]"
     CHECK((::fcntl(copy.listeners[0].socket.get(), F_GETFD) & FD_CLOEXEC) != 0);
 }
 
+// Goal: a process without free descriptors loses one configuration and not its keeper.
+// Method: room for a part of the descriptors only, then another message.
+TEST_CASE("a configuration that finds too few descriptors is dropped whole", "[keeper]")
+{
+    auto pair = channel::make_pair();
+    REQUIRE(pair);
+    configure sent{.file = "f", .text = "t", .threads = 1, .listeners = {}, .control = {}};
+    for (std::uint32_t i = 0; i < 300; ++i)
+        sent.listeners.push_back({i, 0, distinct_file()});
+    const auto highest = static_cast<rlim_t>(sent.listeners.back().socket.get());
+    CHECK_FALSE(pair->first.send(order{std::move(sent)}));
+    CHECK_FALSE(pair->first.send(order{drain{}}));
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit scarce{highest - 100, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &scarce) == 0);
+    const auto refused = pair->second.receive_order();
+    const auto next = pair->second.receive_order();
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error() == std::errc::too_many_files_open);
+    REQUIRE(next);
+    CHECK(std::holds_alternative<drain>(*next));
+}
+
 TEST_CASE("every report arrives as it was sent", "[keeper]")
 {
     auto pair = channel::make_pair();
