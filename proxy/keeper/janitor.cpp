@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,6 +36,25 @@ void wait_for_end_of(int pipe)
         if (size == 0 || (size < 0 && errno != EINTR))
             return;
     }
+}
+
+/// Undoing takes milliseconds. A janitor that needs this long does not hear of the end, because
+/// the pipe is held open by a process that the worker, taken over, has left behind.
+constexpr int end_attempts = 200;
+constexpr int end_interval_ms = 50;
+
+/// Leaves the child to be waited for.
+bool ends_in_time(pid_t child)
+{
+    for (int attempt = 0; attempt < end_attempts; ++attempt) {
+        siginfo_t info{};
+        const int failed =
+            ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT);
+        if (failed != 0 || info.si_pid == child)
+            return true;
+        ::poll(nullptr, 0, end_interval_ms);
+    }
+    return false;
 }
 
 } // namespace
@@ -91,6 +111,8 @@ void janitor::finish()
 {
     keepers_end_.reset();
     janitors_end_.reset();
+    if (pid_ > 0 && !ends_in_time(pid_))
+        (void)::kill(pid_, SIGKILL);
     if (!wait_for_end())
         book_->undo_all();
 }

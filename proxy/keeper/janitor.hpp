@@ -33,7 +33,7 @@ public:
     [[nodiscard]] int alive_pipe() const noexcept { return keepers_end_.get(); }
 
     /// Lets the janitor undo everything and waits for its end; does its work where there is none,
-    /// or where it is killed over it.
+    /// where it was killed, or where it does not hear of the end in ten seconds.
     void finish();
 
 private:

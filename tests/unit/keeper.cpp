@@ -379,6 +379,34 @@ TEST_CASE("without a janitor the end undoes everything nevertheless", "[keeper]"
     CHECK_FALSE(std::filesystem::exists(made));
 }
 
+// Goal: whoever takes the worker over cannot keep the gateway's changes in force.
+// Method: a process that outlives the worker and holds the pipe which says that it lives.
+TEST_CASE("a process that the worker left behind does not hold up the end", "[keeper]")
+{
+    const scratch place;
+    const std::string made = place.file("run");
+    REQUIRE(std::filesystem::create_directory(made));
+    auto book = journal::open(made + "/control.sock.undo");
+    REQUIRE(book);
+    REQUIRE(book->record(directory{made}));
+    auto watcher = janitor::start(*book, -1);
+    REQUIRE(watcher);
+    const pid_t orphan = ::fork();
+    REQUIRE(orphan >= 0);
+    if (orphan == 0) {
+        ::alarm(30); // so that the test fails instead of waiting for ever
+        for (;;)
+            ::pause();
+    }
+    watcher->finish();
+    const bool outlived = ::waitpid(orphan, nullptr, WNOHANG) == 0;
+    ::kill(orphan, SIGKILL);
+    if (outlived)
+        ::waitpid(orphan, nullptr, 0);
+    CHECK(outlived);
+    CHECK_FALSE(std::filesystem::exists(made));
+}
+
 // Goal: the end leaves an empty place. Method: steps that need no privilege.
 TEST_CASE("undoing everything removes files, directory and the journal itself", "[keeper]")
 {
