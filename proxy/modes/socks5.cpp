@@ -63,6 +63,18 @@ asio::awaitable<void> refuse(stream& client, wire::reply_code code, mode_error w
         ec = why;
 }
 
+/// Clients are known by their address alone. One that insists on giving a name and a password
+/// (RFC 1929) is heard, and admitted whatever it says.
+asio::awaitable<void> hear_password(stream& client, bytes& arrived, error_code& ec)
+{
+    const auto said =
+        co_await read_message<wire::credentials>(client, arrived, wire::parse_credentials, ec);
+    if (said)
+        co_await send(client, wire::verdict{}, ec);
+    else if (!ec)
+        ec = mode_error::bad_request;
+}
+
 /// @return whether client and gateway agreed on a method
 asio::awaitable<bool> agree_on_method(stream& client, bytes& arrived, error_code& ec)
 {
@@ -73,13 +85,19 @@ asio::awaitable<bool> agree_on_method(stream& client, bytes& arrived, error_code
             ec = mode_error::bad_request;
         co_return false;
     }
-    const auto& offered = hello->methods;
-    const bool open =
-        std::find(offered.begin(), offered.end(), wire::method::none) != offered.end();
-    const wire::choice chosen{open ? wire::method::none : wire::method::no_acceptable};
-    co_await send(client, chosen, ec);
-    if (!ec && !open)
+    const auto offers = [&hello](wire::method m) {
+        return std::find(hello->methods.begin(), hello->methods.end(), m) != hello->methods.end();
+    };
+    wire::choice answer{wire::method::no_acceptable};
+    if (offers(wire::method::none))
+        answer.chosen = wire::method::none;
+    else if (offers(wire::method::password))
+        answer.chosen = wire::method::password;
+    co_await send(client, answer, ec);
+    if (!ec && answer.chosen == wire::method::no_acceptable)
         ec = mode_error::no_common_method;
+    if (!ec && answer.chosen == wire::method::password)
+        co_await hear_password(client, arrived, ec);
     co_return !ec;
 }
 

@@ -119,6 +119,20 @@ TEST_CASE("a SOCKS5 client may prefer other methods as long as it offers none", 
     CHECK(result.told == welcome);
 }
 
+TEST_CASE("a SOCKS5 client that insists on a password is asked for one", "[modes][socks5]")
+{
+    const std::size_t chunk = GENERATE(1u, 1000u);
+    const auto result = ask(socks,
+                            "\x05\x02\x01\x02"s + "\x01\x04user\x06secret"s +
+                                "\x05\x01\x00\x01\xc6\x12\x02\x02\x00\x50"s,
+                            chunk);
+    CHECK_FALSE(result.ec);
+    CHECK(result.to() == "198.18.2.2:80");
+    CHECK(result.told == "\x05\x02\x01\x00"s);
+    const auto nonsense = ask(socks, "\x05\x01\x02"s + "\x02\x01u\x01p"s, chunk);
+    CHECK(nonsense.ec == mode_error::bad_request);
+}
+
 TEST_CASE("bytes behind a SOCKS5 request are kept for the server", "[modes][socks5]")
 {
     const auto result = ask(socks, hello + "\x05\x01\x00\x01\xc6\x12\x02\x02\x00\x50GET /"s, 1000);
@@ -139,7 +153,7 @@ TEST_CASE("each kind of bad SOCKS5 request gets its reply", "[modes][socks5]")
     CHECK(told("\x04\x01\x00\x50"s, bad_request).empty());
     CHECK(told("GET / HTTP/1.1\r\n", bad_request).empty());
     CHECK(told("\x05\x00"s, bad_request).empty());
-    CHECK(told("\x05\x01\x02"s, no_common_method) == "\x05\xff");
+    CHECK(told("\x05\x01\x01"s, no_common_method) == "\x05\xff");
     CHECK(told(hello + "\x05\x02"s + target, not_connect) == welcome + "\x05\x07" + nowhere);
     CHECK(told(hello + "\x05\x03"s + target, not_connect) == welcome + "\x05\x07" + nowhere);
     CHECK(told(hello + "\x05\x01\x00\x02"s, bad_request) == welcome + "\x05\x08" + nowhere);
