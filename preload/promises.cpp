@@ -15,8 +15,8 @@ namespace manypath::preload {
 
 namespace {
 
-/// What a value of all zero bytes, or an empty one, means.
-enum class zero : std::uint8_t { is_off, is_a_promise };
+/// What zero means: off as an int, off if all bytes of a longer value are zero, or nothing special.
+enum class zero : std::uint8_t { is_off, throughout_is_off, is_a_promise };
 
 struct promise {
     int level;
@@ -52,18 +52,22 @@ constexpr promise promises[] = {
     // Security by hop count (RFC 5082), and headers that decide the way of a packet.
     {IPPROTO_IP, IP_MINTTL, ENOPROTOOPT, zero::is_off},
     {IPPROTO_IPV6, 73 /* IPV6_MINHOPCOUNT */, ENOPROTOOPT, zero::is_off},
-    {IPPROTO_IP, IP_OPTIONS, EPERM, zero::is_off},
-    {IPPROTO_IPV6, 6 /* IPV6_2292PKTOPTIONS */, EPERM, zero::is_off},
-    {IPPROTO_IPV6, IPV6_HOPOPTS, EPERM, zero::is_off},
-    {IPPROTO_IPV6, IPV6_RTHDRDSTOPTS, EPERM, zero::is_off},
-    {IPPROTO_IPV6, IPV6_RTHDR, EPERM, zero::is_off},
-    {IPPROTO_IPV6, IPV6_DSTOPTS, EPERM, zero::is_off},
+    {IPPROTO_IP, IP_OPTIONS, EPERM, zero::throughout_is_off},
+    {IPPROTO_IPV6, 6 /* IPV6_2292PKTOPTIONS */, EPERM, zero::throughout_is_off},
+    {IPPROTO_IPV6, IPV6_HOPOPTS, EPERM, zero::throughout_is_off},
+    {IPPROTO_IPV6, IPV6_RTHDRDSTOPTS, EPERM, zero::throughout_is_off},
+    {IPPROTO_IPV6, IPV6_RTHDR, EPERM, zero::throughout_is_off},
+    {IPPROTO_IPV6, IPV6_DSTOPTS, EPERM, zero::throughout_is_off},
 };
 
-bool all_zero(const void* value, socklen_t length)
+bool is_off(zero meaning, const void* value, socklen_t length)
 {
+    if (meaning == zero::is_a_promise)
+        return false;
+    // Of an int the kernel reads four bytes, however long the program says that it is.
+    const bool longer = meaning == zero::is_off && length > sizeof(int);
     const auto* bytes = static_cast<const unsigned char*>(value);
-    for (socklen_t i = 0; i < length; ++i)
+    for (socklen_t i = 0; i < (longer ? sizeof(int) : length); ++i)
         if (bytes[i] != 0)
             return false;
     return true;
@@ -76,8 +80,7 @@ int refusal_for(int level, int name, const void* value, socklen_t length)
     for (const promise& entry : promises) {
         if (entry.level != level || entry.name != name)
             continue;
-        const bool off = entry.meaning == zero::is_off && all_zero(value, length);
-        return off ? 0 : entry.answer;
+        return is_off(entry.meaning, value, length) ? 0 : entry.answer;
     }
     return 0;
 }

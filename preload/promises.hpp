@@ -11,7 +11,7 @@
 
 namespace manypath::preload {
 
-/// @param value  readable for `length` bytes
+/// @param value  readable as far as the kernel reads it, which of an int is its four bytes
 /// @return the errno to answer with; 0 where the option may be remembered instead
 [[nodiscard]] int refusal_for(int level, int name, const void* value, socklen_t length);
 

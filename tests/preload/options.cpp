@@ -9,6 +9,8 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/preload/subject.hpp"
 
@@ -137,6 +139,23 @@ void compare(state where, int family, option_name option, int value)
 constexpr int highest_option = 90;
 
 } // namespace
+
+// Goal: no more of a value is read than the kernel reads. Method: nothing is readable behind the
+// int.
+TEST_CASE("an int that its program calls longer is read as an int", "[preload][options]")
+{
+    const unique_fd fd = open_stream(opener::wrapped, AF_INET);
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    void* memory =
+        mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(memory != MAP_FAILED);
+    auto* end = static_cast<std::byte*>(memory) + page;
+    checked(mprotect(end, page, PROT_NONE), "mprotect");
+    errno = 0;
+    CHECK(::setsockopt(fd.get(), IPPROTO_TCP, TCP_REPAIR, end - sizeof(int), 4096) == -1);
+    CHECK(errno == ENOPROTOOPT); // not a value to remember; what matters is being alive
+    munmap(memory, 2 * page);
+}
 
 // Goal: the program never sees an error that TCP would not have given, and reads back what TCP
 // would show after the same call.
