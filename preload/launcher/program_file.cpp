@@ -24,6 +24,9 @@ constexpr int not_executable = 126;
 /// As many bytes of a `#!` line as the kernel reads.
 constexpr std::size_t script_line_bytes = 256;
 
+/// A FIFO or a terminal line must not make us wait for its other end.
+constexpr int open_for_a_look = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+
 constexpr std::string_view way_out = "send its connections through manypathd instead";
 
 std::string in_words(int error)
@@ -163,7 +166,7 @@ exec_refusal explain_exec_failure(const std::string& path, int error)
 
 std::optional<std::string> script_interpreter(const std::string& path)
 {
-    const unique_fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    const unique_fd file{::open(path.c_str(), open_for_a_look)};
     std::string line(script_line_bytes, '\0');
     const ssize_t size = file ? ::read(file.get(), line.data(), line.size()) : 0;
     line.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
@@ -178,7 +181,7 @@ std::optional<std::string> script_interpreter(const std::string& path)
 
 std::optional<elf_image> read_elf_file(const std::string& path)
 {
-    const unique_fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    const unique_fd file{::open(path.c_str(), open_for_a_look)};
     struct stat status{};
     if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
         status.st_size <= 0)

@@ -36,11 +36,11 @@ class signal_scope {
 public:
     signal_scope()
     {
-        // SIGTSTP, SIGTTIN, SIGTTOU and SIGCONT stop and continue us beside the child.
-        ::sigemptyset(&caught_);
-        for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM,
-                                 SIGWINCH, SIGPIPE, SIGCHLD})
-            ::sigaddset(&caught_, number);
+        ::sigfillset(&caught_);
+        // The first four stop and continue us beside the child, the others are faults of our own.
+        for (const int number :
+             {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS})
+            ::sigdelset(&caught_, number);
         ::sigprocmask(SIG_BLOCK, &caught_, &before_);
         // A parent that ignores SIGCHLD would make waitpid() lose the status.
         struct sigaction plain{};

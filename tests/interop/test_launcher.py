@@ -180,6 +180,20 @@ class status(unittest.TestCase):
                     process.send_signal(signal.SIGTERM)
                     self.assertEqual(process.wait(timeout=30), 9)
 
+    def test_any_signal_for_the_launcher_reaches_the_program(self):
+        numbers = (signal.SIGHUP, signal.SIGUSR1, signal.SIGIO, signal.SIGABRT, signal.SIGRTMIN + 1)
+        script = f"trap 'exit 9' {' '.join(str(int(n)) for n in numbers)}; echo ready; " \
+                 "while :; do sleep 0.01; done"
+        for number in numbers:
+            with self.subTest(number=number):
+                process = subprocess.Popen([program("manypath"), "run", "--report", "bash", "-c",
+                                            script], stdout=subprocess.PIPE,
+                                           stderr=subprocess.DEVNULL)
+                with process:
+                    self.assertEqual(process.stdout.readline(), b"ready\n")
+                    process.send_signal(number)
+                    self.assertEqual(process.wait(timeout=30), 9)
+
     def test_ctrl_c_reaches_the_program_once(self):
         # Both get SIGINT from the terminal; if the launcher passed its own on, the count were 2. It
         # is stopped until the program has had its own, because two pending signals count as one.
@@ -228,10 +242,13 @@ class status(unittest.TestCase):
                 path.chmod(mode)
                 return str(path)
 
+            fifo = str(lab.directory / "fifo")
+            os.mkfifo(fifo, 0o755)
             cases = (
                 ("no-such-program-anywhere", 127, "not found in PATH"),
                 (str(lab.directory / "absent"), 127, "no such file"),
                 (str(lab.directory), 126, "directory"),
+                (fifo, 126, "forbidden"),
                 (made("plain", "#!/bin/sh\n", 0o644), 126, "not executable"),
                 (made("script", "#!/no/such/interpreter\n", 0o755), 126, "/no/such/interpreter"),
                 (made("text", "hello\n", 0o755), 126, "no format"),
