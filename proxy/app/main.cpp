@@ -57,17 +57,17 @@ int run(const command_line& line)
 {
     const auto text = config::read_file(line.file);
     if (!text) {
-        std::fprintf(stderr, "manypathd: %s: cannot be read\n", line.file.c_str());
+        (void)std::fprintf(stderr, "manypathd: %s: cannot be read\n", line.file.c_str());
         return EXIT_FAILURE;
     }
     const auto parsed = config::parse(*text, line.file);
     if (!parsed) {
         for (const auto& message : parsed.error())
-            std::fprintf(stderr, "%s\n", message.c_str());
+            (void)std::fprintf(stderr, "%s\n", message.c_str());
         return EXIT_FAILURE;
     }
     if (line.check) {
-        std::printf("%s: valid\n", line.file.c_str());
+        (void)std::printf("%s: valid\n", line.file.c_str());
         return EXIT_SUCCESS;
     }
     log::initialize(line.least);
@@ -91,7 +91,7 @@ int main(int argc, char** argv)
     } catch (const CLI::ParseError& e) {
         return app.exit(e);
     } catch (const std::exception& e) {
-        std::fprintf(stderr, "manypathd: %s\n", e.what());
+        (void)std::fprintf(stderr, "manypathd: %s\n", e.what());
         return EXIT_FAILURE;
     }
 }

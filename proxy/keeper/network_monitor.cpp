@@ -19,7 +19,8 @@ network_monitor::network_monitor()
     address.nl_family = AF_NETLINK;
     address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
                         RTMGRP_IPV6_ROUTE;
-    if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    const auto* any = reinterpret_cast<const sockaddr*>(&address);
+    if (socket_ && ::bind(socket_.get(), any, sizeof address) == 0)
         return;
     log::warning("changes of interfaces will not be noticed: {}",
                  std::generic_category().message(errno));
@@ -29,8 +30,11 @@ network_monitor::network_monitor()
 void network_monitor::drain() const
 {
     std::array<std::byte, 8192> ignored{};
-    // An overrun (ENOBUFS) is news as well, and over with the next read.
-    while (::recv(socket_.get(), ignored.data(), ignored.size(), 0) > 0 || errno == ENOBUFS) {
+    for (;;) {
+        const ssize_t size = ::recv(socket_.get(), ignored.data(), ignored.size(), 0);
+        // An overrun (ENOBUFS) is news as well, and over with the next read.
+        if (size == 0 || (size < 0 && errno != ENOBUFS))
+            return;
     }
 }
 
