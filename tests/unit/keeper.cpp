@@ -99,7 +99,10 @@ TEST_CASE("a configuration that finds too few descriptors is dropped whole", "[k
     for (std::uint32_t i = 0; i < 300; ++i)
         sent.listeners.push_back({i, 0, distinct_file()});
     const auto highest = static_cast<rlim_t>(sent.listeners.back().socket.get());
-    CHECK_FALSE(pair->first.send(order{std::move(sent)}));
+    {
+        const order whole{std::move(sent)}; // its descriptors are closed here once they are sent
+        CHECK_FALSE(pair->first.send(whole));
+    }
     CHECK_FALSE(pair->first.send(order{drain{}}));
     rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
